@@ -1,0 +1,212 @@
+"""One frozen dataclass per record on the topics; the `.avsc` files are the truth, a test holds both equal.
+
+Facts (stored) are in the past tense, commands (asked for) in the imperative. Times are integers, milliseconds since
+1970; payloads are JSON *text*, passed on as they came and decoded only where someone looks inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .ids import FunctionKey, JobId, RunId, StepId
+
+JobKind = Literal["call", "sleep"]
+RunStatus = Literal["Completed", "Failed", "Cancelled", "Skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it lies on the events topic; see `schemas/avro/event.avsc`."""
+
+    name: str
+    data: str = "{}"
+    id: str = ""
+    ts: int = 0
+    user: str = "{}"
+    v: str | None = None
+    internal_id: str = ""
+    received_at: int = 0
+    source: str = "kafka"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function of an app as it was last registered."""
+
+    key: FunctionKey
+    app: str
+    slug: str
+    name: str
+    version: int
+    config: str
+    registered_at: int
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One app as it was last synced."""
+
+    name: str
+    url: str
+    checksum: str
+    synced_at: int
+    sdk: str = ""
+    framework: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """Command: start this run."""
+
+    run_id: RunId
+    function: FunctionKey
+    events: tuple[str, ...]
+    event_ids: tuple[str, ...]
+    received_at: int
+    dedupe_key: str | None = None
+    start_at: int = 0
+    registry_offset: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Command: cancel this run."""
+
+    run_id: RunId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run began."""
+
+    run_id: RunId
+    function: FunctionKey
+    function_version: int
+    events: tuple[str, ...]
+    event_ids: tuple[str, ...]
+    max_attempts: int
+    received_at: int
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobScheduled:
+    """Pending work of a run: replaced by its next attempt, removed when done."""
+
+    run_id: RunId
+    job_id: JobId
+    kind: JobKind
+    step_id: StepId
+    due_at: int
+    scheduled_at: int
+    name: str = ""
+    attempt: int = 0
+    mode: str = "wait"
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step's result, remembered."""
+
+    run_id: RunId
+    step_id: StepId
+    position: int
+    op: str
+    name: str
+    output: str
+    started_at: int
+    ended_at: int
+    failed: bool = False
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgressed:
+    """The small part of a run that changes."""
+
+    run_id: RunId
+    request_version: int
+    disable_immediate_execution: bool
+    pending: tuple[StepId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run's end, status and output together."""
+
+    run_id: RunId
+    status: RunStatus
+    output: str
+    ended_at: int
+    purge_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventDeduplicated:
+    """A function has started a run for this event id."""
+
+    function: FunctionKey
+    event_id: str
+    run_id: RunId
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetApplied:
+    """How far the run-steps partition has been applied to this state."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be used, kept with its reason."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    seen_at: int
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Record = (
+    Event
+    | Function
+    | App
+    | StartRun
+    | CancelRun
+    | RunStarted
+    | JobScheduled
+    | StepFinished
+    | RunProgressed
+    | RunEnded
+    | EventDeduplicated
+    | OffsetApplied
+    | DeadLetter
+)
+
+RECORDS: tuple[type[Record], ...] = (
+    Event,
+    Function,
+    App,
+    StartRun,
+    CancelRun,
+    RunStarted,
+    JobScheduled,
+    StepFinished,
+    RunProgressed,
+    RunEnded,
+    EventDeduplicated,
+    OffsetApplied,
+    DeadLetter,
+)

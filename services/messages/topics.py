@@ -1,0 +1,71 @@
+"""Topic names, shapes and partition counts.
+
+`run-steps` and `run-state` share one partition count, because a run's commands and its changelog belong to one owner.
+Counts are fixed at creation: a run id's bucket is mapped to a partition by them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Cleanup = Literal["delete", "compact"]
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """The shape that a topic must have; `config` holds broker-side settings as Kafka names them."""
+
+    name: str
+    partitions: int
+    cleanup: Cleanup
+    config: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topics of one installation, by prefix and partition counts."""
+
+    prefix: str = "penstock."
+    event_partitions: int = 4
+    run_partitions: int = 4
+
+    @property
+    def events(self) -> str:
+        return self.prefix + "events"
+
+    @property
+    def internal_events(self) -> str:
+        return self.prefix + "internal-events"
+
+    @property
+    def functions(self) -> str:
+        return self.prefix + "functions"
+
+    @property
+    def run_steps(self) -> str:
+        return self.prefix + "run-steps"
+
+    @property
+    def run_state(self) -> str:
+        return self.prefix + "run-state"
+
+    @property
+    def dead_letters(self) -> str:
+        return self.prefix + "dead-letters"
+
+    def specs(self) -> tuple[TopicSpec, ...]:
+        """Every topic with the shape that it needs."""
+        week, month = str(7 * DAY_MS), str(30 * DAY_MS)
+        large = ("max.message.bytes", str(10 * 1024 * 1024))
+        # A changelog's tombstones must outlive any local copy that is brought up to date from it.
+        compaction = (("delete.retention.ms", str(DAY_MS)), large)
+        return (
+            TopicSpec(self.events, self.event_partitions, "delete", (("retention.ms", month), large)),
+            TopicSpec(self.internal_events, self.event_partitions, "delete", (("retention.ms", week), large)),
+            TopicSpec(self.functions, 1, "compact", compaction),
+            TopicSpec(self.run_steps, self.run_partitions, "delete", (("retention.ms", week), large)),
+            TopicSpec(self.run_state, self.run_partitions, "compact", compaction),
+            TopicSpec(self.dead_letters, 1, "delete", (("retention.ms", month), large)),
+        )

@@ -1,0 +1,103 @@
+"""Every setting, typed, in one place: read from `PENSTOCK_…` variables once, in `__main__`, and passed on.
+
+Units are in the names. Each service gets the part that it needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .messages.topics import Topics
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True, extra="ignore")
+
+
+class KafkaSettings(_Settings):
+    """How to reach the cluster, and the shape of our topics on it."""
+
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: str | None = Field(default=None, repr=False)
+    kafka_ssl_ca_location: str | None = None
+    kafka_ssl_certificate_location: str | None = None
+    kafka_ssl_key_location: str | None = None
+    #: A group member that says nothing for this long is taken for dead; the broker allows 6 s and more.
+    kafka_session_timeout_ms: int = Field(default=6000, ge=6000, le=300_000)
+    schema_registry_url: str | None = None
+    #: Names the installation: topics, consumer groups and transactional ids start with it.
+    topic_prefix: str = Field(default="penstock.", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
+    event_partitions: int = Field(default=4, ge=1, le=4096)
+    run_partitions: int = Field(default=4, ge=1, le=4096)
+    #: 1 suits the embedded broker; a cluster of three or more wants 3.
+    replication_factor: int = Field(default=1, ge=1, le=16)
+
+    def topics(self) -> Topics:
+        return Topics(self.topic_prefix, self.event_partitions, self.run_partitions)
+
+
+class ServerSettings(_Settings):
+    """The HTTP side: where SDKs and senders come in."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8288, ge=0, le=65535)
+    #: dev accepts any key and polls apps; cloud needs keys where they are set.
+    mode: Literal["dev", "cloud"] = "cloud"
+    #: Comma-separated; empty accepts any key.
+    event_keys: str = Field(default="", repr=False)
+    signing_key: str = Field(default="", repr=False)
+    signing_key_fallback: str = Field(default="", repr=False)
+    max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    #: Events accepted but not yet acknowledged by Kafka; beyond it senders get 429.
+    max_unacknowledged_events: int = Field(default=20_000, ge=1)
+    #: How long a sender waits for Kafka before it gets 503.
+    kafka_timeout_seconds: float = Field(default=10.0, gt=0)
+    #: Comma-separated URLs of apps to sync at start and to poll.
+    app_urls: str = ""
+    app_poll_seconds: float = Field(default=5.0, gt=0)
+
+
+class MatcherSettings(_Settings):
+    """The matcher; Faust keeps its own files below `data_dir`."""
+
+    data_dir: Path = Path(".penstock")
+    #: Events taken together; larger batches cost latency only under load.
+    matcher_batch_events: int = Field(default=1000, ge=1)
+    matcher_batch_seconds: float = Field(default=0.002, gt=0)
+
+
+class ExecutorSettings(_Settings):
+    """The executor: owner of run partitions and caller of apps."""
+
+    data_dir: Path = Path(".penstock")
+    host: str = "127.0.0.1"
+    #: Address other services ask for live run state; 0 takes a free port.
+    executor_port: int = Field(default=0, ge=0, le=65535)
+    signing_key: str = Field(default="", repr=False)
+    state_store: Literal["rocksdb", "memory"] = "rocksdb"
+    #: Calls in flight to one app; the rest queue, so that an app that hangs holds up nobody else.
+    max_calls_per_app: int = Field(default=128, ge=1)
+    call_timeout_seconds: float = Field(default=7200.0, gt=0)
+    #: Linear retry interval for development; unset means the back-off table.
+    retry_interval_seconds: float | None = Field(default=None, ge=0)
+    retention_run_state_seconds: int = Field(default=24 * 3600, ge=0)
+    #: Live runs kept decoded per partition; beyond it idle ones are read again when needed.
+    cached_runs_per_partition: int = Field(default=5000, ge=1)
+
+
+class HistorySettings(_Settings):
+    """The SQL read model. An empty URL means a SQLite file below `data_dir`."""
+
+    data_dir: Path = Path(".penstock")
+    history_database_url: str = ""
+    history_batch_records: int = Field(default=2000, ge=1)
+
+    def database_url(self) -> str:
+        return self.history_database_url or f"sqlite:///{self.data_dir.resolve() / 'history.sqlite3'}"
