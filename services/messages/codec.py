@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,7 +40,6 @@ def schema_file(record: type[Record]) -> str:
     return "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name)) + ".avsc"
 
 
-@lru_cache(maxsize=None)
 def read_schema(record: type[Record]) -> Schema:
     """The record's schema, as its file says it."""
     schema: Schema = json.loads((schema_folder() / schema_file(record)).read_text("utf-8"))
@@ -118,7 +116,9 @@ class Codec:
         source = io.BytesIO(value)
         source.seek(10 if value[:2] == SINGLE_OBJECT else 5)
         try:
-            row = fastavro.schemaless_reader(source, writer, record_type.parsed if writer is not record_type.parsed else None)
+            row = fastavro.schemaless_reader(
+                source, writer, record_type.parsed if writer is not record_type.parsed else None
+            )
             return record_type.build(row)  # type: ignore[arg-type]
         except Exception as error:  # fastavro raises whatever the bytes make it stumble over
             raise UndecodableRecord(f"broken {record_type.cls.__name__} record: {error!r}") from error
