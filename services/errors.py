@@ -5,6 +5,7 @@
     │   ├── UndecodableRecord   bytes of a Kafka record
     │   ├── InvalidRegistration an app's function configuration
     │   ├── InvalidExpression   a CEL expression
+    │   ├── EvaluationFailed    a CEL expression, on the values of one event
     │   ├── InvalidReply        what an app answered
     │   └── LimitExceeded       larger, longer or more than allowed
     ├── InvalidSettings         an environment variable or flag
@@ -41,6 +42,10 @@ class InvalidRegistration(InvalidInput):
 
 class InvalidExpression(InvalidInput):
     """A CEL expression that does not compile; the message is the compiler's."""
+
+
+class EvaluationFailed(InvalidInput):
+    """A CEL expression has no value for this event (a wrong type, an overflow); it compiles all the same."""
 
 
 class InvalidReply(InvalidInput):
