@@ -1,0 +1,151 @@
+"""Calls to apps: bounded per app, outside of any commit, answered to the run's owner.
+
+An app that hangs or fails fills only its own queue. What waits in a queue is a pair of ids; the request is built
+when its turn comes, from the run's memory as it is then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..functions.config import FunctionConfig
+from ..functions.table import FunctionTable
+from ..messages.ids import JobId, RunId, function_uuid
+from ..messages.records import JobScheduled
+from ..runs.errors import function_not_registered
+from ..runs.facts import CallAnswered
+from ..runs.replies import Failed, Reply
+from ..runs.requests import CallInput, call_headers, call_url, encode_call
+from ..runs.run import Run
+from .call import FunctionCall, FunctionCaller
+from .partition import PartitionOwner, RunFact
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    owner: PartitionOwner
+    run_id: RunId
+    job_id: JobId
+
+
+@dataclass(slots=True)
+class _AppLine:
+    """The calls of one app: those in flight are counted, the others stand in line."""
+
+    in_flight: int = 0
+    line: deque[_Waiting] = field(default_factory=deque)
+
+
+class CallQueue:
+    """The `CallMaker` of every partition in this process."""
+
+    def __init__(
+        self, caller: FunctionCaller, table: FunctionTable, max_calls_per_app: int, new_id: Callable[[], str]
+    ) -> None:
+        self._caller = caller
+        self._table = table
+        self._max_calls_per_app = max_calls_per_app
+        self._new_id = new_id
+        self._apps: dict[str, _AppLine] = {}
+        self._outstanding: dict[PartitionOwner, set[tuple[RunId, JobId]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def call(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
+        """Make the call, now or when the app has room; one that is queued or in flight is not made twice."""
+        outstanding = self._outstanding.setdefault(owner, set())
+        if (run_id, job_id) in outstanding:
+            return
+        outstanding.add((run_id, job_id))
+        run = owner.load(run_id)
+        app = run.started.function.partition("/")[0] if run is not None else ""
+        line = self._apps.setdefault(app, _AppLine())
+        line.line.append(_Waiting(owner, run_id, job_id))
+        self._serve(app, line)
+
+    def drop(self, owner: PartitionOwner) -> None:
+        """Calls in line are forgotten, answers to those in flight will go nowhere."""
+        self._outstanding.pop(owner, None)
+
+    async def close(self) -> None:
+        """Abandon what is in flight: its owners, present or next, will call again."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+        await self._caller.close()
+
+    def _serve(self, app: str, line: _AppLine) -> None:
+        while line.line and line.in_flight < self._max_calls_per_app:
+            waiting = line.line.popleft()
+            if waiting.owner not in self._outstanding:
+                continue
+            line.in_flight += 1
+            task = asyncio.get_running_loop().create_task(self._make(app, line, waiting))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if not line.line and not line.in_flight:
+            self._apps.pop(app, None)
+
+    async def _make(self, app: str, line: _AppLine, waiting: _Waiting) -> None:
+        try:
+            await self._call_for(waiting)
+        finally:
+            line.in_flight -= 1
+            self._serve(app, line)
+
+    async def _call_for(self, waiting: _Waiting) -> None:
+        owner, run_id, job_id = waiting.owner, waiting.run_id, waiting.job_id
+        run = owner.load(run_id) if not owner.closed else None
+        job = run.jobs.get(job_id) if run is not None and run.ended is None else None
+        if run is None or job is None:
+            self._outstanding.get(owner, set()).discard((run_id, job_id))
+            return
+        reply = await self._ask(run, job)
+        # Forgotten before it is answered, so that the answer's own effects can call for this job again.
+        self._outstanding.get(owner, set()).discard((run_id, job_id))
+        owner.put(RunFact(run_id, CallAnswered(job_id, job.attempt, reply)))
+
+    async def _ask(self, run: Run, job: JobScheduled) -> Reply:
+        config = self._config(run)
+        if config is None:
+            error = function_not_registered(run.started.function)
+            return Failed(error=error, no_retry=False, retry_at=None, request_version=None)
+        return await self._caller.call(self._request(config, run, job))
+
+    def _config(self, run: Run) -> FunctionConfig | None:
+        """The function as it is registered now, or as it last was: a run that is under way goes on."""
+        key = run.started.function
+        registered = self._table.function(key)
+        if registered is not None:
+            return registered.config
+        record = self._table.record(key)
+        return None if record is None else FunctionConfig.from_json(record.config)
+
+    def _request(self, config: FunctionConfig, run: Run, job: JobScheduled) -> FunctionCall:
+        request_id = self._new_id()
+        call = CallInput(
+            function_uuid=function_uuid(config.key),
+            run_id=run.id,
+            step_id=job.step_id,
+            job_id=job.job_id,
+            attempt=job.attempt,
+            max_attempts=run.started.max_attempts,
+            request_version=run.request_version,
+            disable_immediate_execution=run.disable_immediate_execution,
+            stack=tuple(run.steps),
+            current=len(run.steps),
+            steps={step: result.output for step, result in run.steps.items()},
+            events=run.started.events,
+            request_id=request_id,
+            generation=1,
+        )
+        body = encode_call(call, allow_use_api=not config.sdk.startswith("go:"))
+        return FunctionCall(
+            app=config.app, url=call_url(config.url, job.step_id), headers=call_headers(call), body=body
+        )

@@ -1,0 +1,174 @@
+"""A partition's changelog: written in transactions that fence every earlier owner, read to rebuild the state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from ..errors import Fenced, Unavailable
+from ..kafka import clients
+from ..kafka.produce import Outgoing
+from ..settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+_COMMIT_TIMEOUT_SECONDS = 20.0
+Pairs = list[tuple[bytes, bytes | None]]
+
+
+class Changelog(Protocol):
+    """The truth about a partition's runs. Every method blocks: call it off the event loop."""
+
+    def fence(self) -> None:
+        """Make every earlier owner's writes fail from now on, and abort what it left open."""
+
+    def read(self, after: int) -> Iterator[tuple[Pairs, int]]:
+        """Committed records behind offset `after` up to the end as of now, in batches with their last offset."""
+
+    def first_offset(self) -> int:
+        """The lowest offset that can still be read."""
+
+    def commit(self, records: Mapping[bytes, bytes | None], outgoing: Sequence[Outgoing]) -> int:
+        """Write all of it in one transaction; the changelog offset of the last record.
+
+        Raises `Fenced` when another owner has taken over, `Unavailable` when the outcome is not known. After either
+        the partition must be opened anew.
+        """
+
+    def close(self) -> None:
+        """Let go of connections; an open transaction is left for the next owner to abort."""
+
+
+class KafkaChangelog:
+    """The changelog of one partition of `run-state`."""
+
+    def __init__(self, settings: KafkaSettings, partition: int) -> None:
+        self._settings = settings
+        self._topic = settings.topics().run_state
+        self._partition = partition
+        self._name = f"{settings.topic_prefix}executor-{partition}"
+        self._producer: Producer | None = None
+        self._last_offset = -1
+
+    def fence(self) -> None:
+        config = clients.transactional_producer(self._settings, self._name, self._name)
+        self._producer = Producer(config)
+        with _translated(f"taking over partition {self._partition}"):
+            self._producer.init_transactions(30.0)
+
+    def read(self, after: int) -> Iterator[tuple[Pairs, int]]:
+        consumer = Consumer(self._reader_config())
+        try:
+            place = TopicPartition(self._topic, self._partition, after + 1)
+            with _translated(f"reading the changelog of partition {self._partition}"):
+                low, end = consumer.get_watermark_offsets(place, timeout=10.0)
+                if after + 1 >= end:
+                    return
+                place.offset = max(after + 1, low)
+                consumer.assign([place])
+                at_end = False
+                while not at_end:
+                    batch, at_end = _next_batch(consumer)
+                    if batch:
+                        yield [(m.key() or b"", m.value()) for m in batch], batch[-1].offset() or 0
+        finally:
+            consumer.close()
+
+    def first_offset(self) -> int:
+        consumer = Consumer(self._reader_config())
+        try:
+            with _translated(f"reading the changelog of partition {self._partition}"):
+                place = TopicPartition(self._topic, self._partition)
+                return int(consumer.get_watermark_offsets(place, timeout=10.0)[0])
+        finally:
+            consumer.close()
+
+    def commit(self, records: Mapping[bytes, bytes | None], outgoing: Sequence[Outgoing]) -> int:
+        producer = self._producer
+        if producer is None:
+            raise RuntimeError("fence() comes before commit()")
+        with _translated(f"committing to partition {self._partition}"):
+            producer.begin_transaction()
+            self._produce(producer, records)
+            for each in outgoing:
+                producer.produce(
+                    each.topic,
+                    key=each.key,
+                    value=each.value,
+                    partition=-1 if each.partition is None else each.partition,
+                )
+            producer.flush(_COMMIT_TIMEOUT_SECONDS)
+            producer.commit_transaction(_COMMIT_TIMEOUT_SECONDS)
+        return self._last_offset
+
+    def close(self) -> None:
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer = None
+
+    def _produce(self, producer: Producer, records: Mapping[bytes, bytes | None]) -> None:
+        # Deliveries within a partition keep their order, so the last record's offset is the highest.
+        last = len(records) - 1
+        for place, (key, value) in enumerate(records.items()):
+            if place == last:
+                producer.produce(
+                    self._topic, key=key, value=value, partition=self._partition, on_delivery=self._delivered
+                )
+            else:
+                producer.produce(self._topic, key=key, value=value, partition=self._partition)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._last_offset = message.offset() or 0
+
+    def _reader_config(self) -> clients.Config:
+        config = clients.consumer(self._settings, f"{self._name}-restore", f"{self._settings.topic_prefix}restore")
+        return config | {
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,
+            "queued.min.messages": 100_000,
+            "queued.max.messages.kbytes": 65_536,
+        }
+
+
+def _next_batch(consumer: Consumer) -> tuple[list[Message], bool]:
+    """What has arrived, and whether the end is reached: commit markers at the end have no record to show it."""
+    first = consumer.poll(1.0)
+    batch: list[Message] = []
+    at_end = False
+    for message in [first, *consumer.consume(5000, 0)] if first is not None else []:
+        error = message.error()
+        if error is None:
+            batch.append(message)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            at_end = True
+        else:
+            raise KafkaException(error)
+    return batch, at_end
+
+
+class _translated:  # noqa: N801 - reads as a word at its one use: `with _translated("doing what")`
+    """Turns librdkafka's errors into ours."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KafkaException):
+            cause = error.args[0]
+            if isinstance(cause, KafkaError) and cause.code() in _FENCED:
+                raise Fenced(f"{self._doing}: another owner has taken over") from error
+            raise Unavailable(f"{self._doing}: {error}") from error
+        if isinstance(error, BufferError):
+            raise Unavailable(f"{self._doing}: the send queue is full") from error
+
+
+Open = Callable[[int], Changelog]
+"""Makes the changelog of a partition."""

@@ -1,0 +1,123 @@
+"""Reading commands: `run-steps` from the offsets that restored states say, without a consumer group."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import defaultdict
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from ..errors import UndecodableRecord
+from ..kafka import clients
+from ..messages.codec import Codec
+from ..messages.records import Record
+from ..settings import KafkaSettings
+from .partition import CommandArrived, PartitionOwner
+
+log = logging.getLogger(__name__)
+
+#: An owner with more arrivals waiting gets no further commands until it has worked off most of them.
+PAUSE_ABOVE = 5000
+RESUME_BELOW = 1000
+
+
+class CommandReader:
+    """One consumer for all partitions of this process; its thread decodes and hands over in batches."""
+
+    def __init__(self, settings: KafkaSettings, codec: Codec) -> None:
+        self._topic = settings.topics().run_steps
+        self._codec = codec
+        self._loop = asyncio.get_running_loop()
+        group = f"{settings.topic_prefix}executor-commands"
+        self._consumer = Consumer(clients.consumer(settings, "penstock-commands", group))
+        self._lock = threading.Lock()
+        self._owners: dict[int, PartitionOwner] = {}
+        self._next: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self._changed = False
+        self._open = True
+        self._idle = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="commands", daemon=True)
+        self._thread.start()
+
+    def add(self, owner: PartitionOwner) -> None:
+        """Hand the owner every command from its `next_command` on."""
+        with self._lock:
+            self._owners[owner.partition] = owner
+            self._next[owner.partition] = owner.next_command
+            self._changed = True
+        self._idle.set()
+
+    def remove(self, owner: PartitionOwner) -> None:
+        with self._lock:
+            if self._owners.get(owner.partition) is owner:
+                del self._owners[owner.partition]
+                del self._next[owner.partition]
+                self._paused.discard(owner.partition)
+                self._changed = True
+
+    async def close(self) -> None:
+        self._open = False
+        self._idle.set()
+        await asyncio.to_thread(self._thread.join, 5.0)
+
+    def _read(self) -> None:
+        while self._open:
+            if not self._owners:
+                self._idle.wait(1.0)
+                self._idle.clear()
+            try:
+                self._read_once()
+            except KafkaException as error:
+                log.warning("reading commands: %s", error)
+        self._consumer.close()
+
+    def _read_once(self) -> None:
+        with self._lock:
+            if self._changed:
+                self._assign()
+        self._balance()
+        first = self._consumer.poll(0.2 if self._paused else 0.5)
+        if first is None:
+            return
+        batches: dict[int, list[CommandArrived]] = defaultdict(list)
+        for message in [first, *self._consumer.consume(1000, 0)]:
+            if message.error() is None:
+                batches[message.partition() or 0].append(CommandArrived(message.offset() or 0, self._decode(message)))
+            else:
+                log.debug("reading commands: %s", message.error())
+        with self._lock:
+            # What was fetched before an assignment changed is not what its new owner asked for: it is read again.
+            if not self._changed:
+                for partition, batch in batches.items():
+                    self._hand_over(partition, batch)
+
+    def _assign(self) -> None:
+        self._changed = False
+        self._paused.clear()
+        self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in self._next.items()])
+
+    def _balance(self) -> None:
+        for partition, owner in list(self._owners.items()):
+            place = [TopicPartition(self._topic, partition)]
+            if partition not in self._paused and owner.waiting > PAUSE_ABOVE:
+                self._paused.add(partition)
+                self._consumer.pause(place)
+            elif partition in self._paused and owner.waiting < RESUME_BELOW:
+                self._paused.discard(partition)
+                self._consumer.resume(place)
+
+    def _hand_over(self, partition: int, batch: list[CommandArrived]) -> None:
+        owner = self._owners.get(partition)
+        if owner is not None and not self._loop.is_closed():
+            self._next[partition] = batch[-1].offset + 1
+            self._loop.call_soon_threadsafe(owner.put_all, batch)
+
+    def _decode(self, message: Message) -> Record | None:
+        try:
+            return self._codec.decode(message.value() or b"")
+        except UndecodableRecord as error:
+            log.warning("run-steps %s/%s: %s", message.partition(), message.offset(), error)
+            return None

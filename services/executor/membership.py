@@ -1,0 +1,137 @@
+"""Membership in the executors' consumer group: who owns which partition, told by the broker.
+
+The member's consumer never fetches: its partitions are paused, and commands are read by `commands` from the offset
+that the restored state says. The group's committed offsets are for lag tools alone, and for `prove`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from ..kafka import clients
+from ..settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+#: A revoked partition's owner may take this long to finish its commit before the next one is let in.
+HANDOVER_SECONDS = 5.0
+LAZY_COMMIT_SECONDS = 5.0
+_TRY_AGAIN = {
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._WAIT_COORD,
+}
+
+
+class Assignee(Protocol):
+    """Who is told about the assignment, on the event loop."""
+
+    async def assigned(self, partitions: set[int]) -> None:
+        """These partitions are ours from now on, in addition."""
+
+    async def revoked(self, partitions: set[int]) -> None:
+        """These are not ours any more; returning lets the next owner in."""
+
+    def progress(self) -> dict[int, int]:
+        """Next command offset of every partition that is being served."""
+
+
+class GroupMember:
+    """Takes part in the group until closed."""
+
+    def __init__(self, settings: KafkaSettings, client_id: str, assignee: Assignee) -> None:
+        self._topic = settings.topics().run_steps
+        self._assignee = assignee
+        self._loop = asyncio.get_running_loop()
+        self._open = True
+        self._consumer = Consumer(clients.consumer(settings, client_id, f"{settings.topic_prefix}executor"))
+        self._thread = threading.Thread(target=self._take_part, name="group-member", daemon=True)
+        self._thread.start()
+
+    async def prove(self, partition: int, next_command: int) -> bool:
+        """Ask the group's coordinator whether the partition is still ours, by committing an offset to it.
+
+        A member that was thrown out (paused, cut off) is refused by its generation.
+        """
+        return await asyncio.to_thread(self._prove, TopicPartition(self._topic, partition, next_command))
+
+    async def close(self) -> None:
+        """Leave the group at once, so that others need not wait for the session to time out."""
+        self._open = False
+        await asyncio.to_thread(self._thread.join, 15.0)
+
+    def _prove(self, place: TopicPartition) -> bool:
+        while self._open:
+            try:
+                self._consumer.commit(offsets=[place], asynchronous=False)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code not in _TRY_AGAIN:
+                    log.info("partition %s is not ours any more: %s", place.partition, error)
+                    return False
+                time.sleep(0.2)
+            except RuntimeError:  # the consumer is closed
+                return False
+            else:
+                return True
+        return False
+
+    def _take_part(self) -> None:
+        consumer = self._consumer
+        consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        committed_at = time.monotonic()
+        committed: dict[int, int] = {}
+        while self._open:
+            message = consumer.poll(0.5)
+            if message is not None and message.error() is not None:
+                log.debug("group member: %s", message.error())
+            if time.monotonic() - committed_at > LAZY_COMMIT_SECONDS:
+                committed_at = time.monotonic()
+                committed = self._commit_lazily(committed)
+        consumer.close()
+
+    def _commit_lazily(self, committed: dict[int, int]) -> dict[int, int]:
+        progress = dict(self._assignee.progress())
+        moved = [TopicPartition(self._topic, p, offset) for p, offset in progress.items() if committed.get(p) != offset]
+        if moved:
+            try:
+                self._consumer.commit(offsets=moved, asynchronous=True)
+            except KafkaException as error:
+                log.debug("offsets for lag tools: %s", error)
+        return progress
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        consumer.pause(partitions)
+        self._tell(self._assignee.assigned, partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._tell(self._assignee.revoked, partitions)
+        consumer.incremental_unassign(partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.warning("the group took partitions %s from us", sorted(p.partition for p in partitions))
+        self._tell(self._assignee.revoked, partitions)
+        consumer.incremental_unassign(partitions)
+
+    def _tell(self, what: Callable[[set[int]], Coroutine[None, None, None]], partitions: list[TopicPartition]) -> None:
+        if self._loop.is_closed():
+            return
+        told = asyncio.run_coroutine_threadsafe(what({p.partition for p in partitions}), self._loop)
+        try:
+            told.result(HANDOVER_SECONDS)
+        except TimeoutError:
+            log.warning("handing over takes longer than %s s; fencing keeps it safe", HANDOVER_SECONDS)

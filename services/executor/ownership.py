@@ -1,0 +1,102 @@
+"""Which partitions this process serves: opened when the group assigns them, closed when it takes them away.
+
+A partition that fails (fenced, or a commit in doubt) is closed and opened anew from its changelog, after the group's
+coordinator has confirmed that it is still ours; so a fenced owner never takes a partition back from its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ..errors import PenstockError
+from .commands import CommandReader
+from .partition import PartitionOwner
+
+log = logging.getLogger(__name__)
+
+Prove = Callable[[int, int], Awaitable[bool]]
+"""(partition, next command offset) → is the partition still ours?"""
+
+_REOPEN_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(slots=True)
+class _Served:
+    task: asyncio.Task[None]
+    owner: PartitionOwner | None = None
+
+
+class Ownership:
+    """The `Assignee` of the group: one task per assigned partition."""
+
+    def __init__(self, make_owner: Callable[[int], PartitionOwner], commands: CommandReader) -> None:
+        self._make_owner = make_owner
+        self._commands = commands
+        self._served: dict[int, _Served] = {}
+        self.prove: Prove | None = None
+        """Set once the group membership exists; until then a failed partition waits."""
+        self.first_assignment = asyncio.Event()
+
+    async def assigned(self, partitions: set[int]) -> None:
+        for partition in partitions - self._served.keys():
+            task = asyncio.get_running_loop().create_task(self._serve(partition))
+            self._served[partition] = _Served(task)
+        self.first_assignment.set()
+
+    async def revoked(self, partitions: set[int]) -> None:
+        await asyncio.gather(*(self._stop(partition) for partition in partitions))
+
+    def progress(self) -> dict[int, int]:
+        return {p: served.owner.next_command for p, served in self._served.items() if served.owner is not None}
+
+    def owner(self, partition: int) -> PartitionOwner | None:
+        """The partition's owner in this process, once it serves."""
+        served = self._served.get(partition)
+        return None if served is None else served.owner
+
+    async def close(self) -> None:
+        await self.revoked(set(self._served))
+
+    async def _stop(self, partition: int) -> None:
+        served = self._served.pop(partition, None)
+        if served is not None:
+            served.task.cancel()
+            await asyncio.wait([served.task])
+
+    async def _serve(self, partition: int) -> None:
+        failures = 0
+        next_command = 0
+        while True:
+            owner: PartitionOwner | None = None
+            try:
+                if failures:
+                    await asyncio.sleep(_REOPEN_SECONDS[min(failures, len(_REOPEN_SECONDS) - 1)])
+                    if self.prove is None or not await self.prove(partition, next_command):
+                        log.info("partition %s: left alone until the group assigns it again", partition)
+                        return
+                owner = self._make_owner(partition)
+                await owner.open()
+                next_command = owner.next_command
+                self._served[partition].owner = owner
+                self._commands.add(owner)
+                failures = 0
+                await owner.run()
+            except PenstockError as error:
+                failures += 1
+                log.warning("partition %s: %s; opening it anew", partition, error)
+            except Exception:
+                failures += 1
+                log.exception("partition %s failed; opening it anew", partition)
+            finally:
+                if owner is not None:
+                    await self._let_go(owner)
+
+    async def _let_go(self, owner: PartitionOwner) -> None:
+        self._commands.remove(owner)
+        served = self._served.get(owner.partition)
+        if served is not None and served.owner is owner:
+            served.owner = None
+        await asyncio.shield(owner.close())

@@ -1,0 +1,375 @@
+"""The owner of one partition of runs: one writer, one order of things.
+
+Whatever happens to the partition's runs arrives in its inbox and is taken in batches; see `PartitionOwner._turn` for
+the order in which a batch becomes true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..functions.table import FunctionTable
+from ..kafka.registry import FunctionRegistry
+from ..messages import keys
+from ..messages.codec import Codec
+from ..messages.ids import JobId, RunId
+from ..messages.records import (
+    CancelRun,
+    EventDeduplicated,
+    JobScheduled,
+    OffsetApplied,
+    Record,
+    RunEnded,
+    StartRun,
+)
+from ..runs.advance import advance
+from ..runs.effects import CallFunction, Effect, ScheduleWake
+from ..runs.facts import CancelRequested, Fact, JobDue, StartRequested
+from ..runs.run import Run
+from ..runs.turn import Rules
+from ..state.store import PartitionState
+from . import timers
+from .changelog import Changelog
+from .runstore import Draft, RunStore, fold_changelog
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 24 * 3600 * 1000
+#: A local state that has not been written for longer may have missed tombstones that compaction has removed since.
+MAX_LOCAL_AGE_MS = DAY_MS // 2
+MAX_BATCH = 500
+#: Timers taken from the index at once, so that a million due ones do not hold up what else arrives.
+MAX_TIMERS = 500
+#: How long a start waits for its function to be known here, when the matcher has seen more of the registry.
+REGISTRY_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class CommandArrived:
+    """A record of the partition's `run-steps`; None when it could not be decoded."""
+
+    offset: int
+    command: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFact:
+    """Something happened to a run; `applied` is called after the commit that took it in."""
+
+    run_id: RunId
+    fact: Fact
+    applied: Callable[[Run | None], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateDue:
+    """The index says that this record's time has come."""
+
+    due_at: int
+    key: bytes
+
+
+Arrival = CommandArrived | RunFact | StateDue
+
+
+class CallMaker(Protocol):
+    """Calls apps. An answer comes back to the owner as `CallAnswered`."""
+
+    def call(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
+        """Make the call, now or when the app has room for it. Never blocks, never raises."""
+
+    def drop(self, owner: PartitionOwner) -> None:
+        """Forget the owner's calls: its partition is no longer ours."""
+
+
+class PartitionOwner:
+    """Drives the runs of one partition from `open` to `close`.
+
+    After an error that leaves a commit in doubt, `run` ends with it: the partition is then opened anew by whoever
+    owns the group membership. That is the only way to recover, whatever went wrong.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        state: PartitionState,
+        changelog: Changelog,
+        registry: FunctionRegistry,
+        codec: Codec,
+        calls: CallMaker,
+        rules: Rules,
+        clock: Callable[[], int],
+        cached_runs: int,
+    ) -> None:
+        self.partition = partition
+        self.next_command = 0
+        """Offset of the first command that is not part of the state."""
+        self._state = state
+        self._changelog = changelog
+        self._registry = registry
+        self._codec = codec
+        self._calls = calls
+        self._rules = rules
+        self._clock = clock
+        self._runs = RunStore(state, codec, cached_runs)
+        self._inbox: deque[Arrival] = deque()
+        self._arrived = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, f"partition-{partition}")
+        self._timer_cursor = timers.first_timer()
+        self._timers_seen_until = 0
+        self._wake: asyncio.TimerHandle | None = None
+        self._wake_at = 0
+        self.closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Arrivals that are not taken yet."""
+        return len(self._inbox)
+
+    async def open(self) -> None:
+        """Take the partition over: fence, restore to the end of the changelog, find what is due.
+
+        Fencing comes first, so that nothing can be added behind what was restored.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._take_over)
+        offset = self._runs.record(keys.OFFSET)
+        self.next_command = offset.offset + 1 if isinstance(offset, OffsetApplied) else 0
+        self._take_timers()
+
+    async def run(self) -> None:
+        """Take what arrives until cancelled, or until a commit fails."""
+        while True:
+            await self._arrived.wait()
+            batch = [self._inbox.popleft() for _ in range(min(len(self._inbox), MAX_BATCH))]
+            if not self._inbox:
+                self._arrived.clear()
+            await self._turn(batch)
+
+    def put(self, arrival: Arrival) -> None:
+        """Add to the inbox. After `close`, nothing happens: the next owner will find out by itself."""
+        if not self.closed:
+            self._inbox.append(arrival)
+            self._arrived.set()
+
+    def put_all(self, arrivals: Sequence[Arrival]) -> None:
+        if arrivals and not self.closed:
+            self._inbox.extend(arrivals)
+            self._arrived.set()
+
+    def load(self, run_id: RunId) -> Run | None:
+        """The run as of the last commit, from memory or state."""
+        return self._runs.load(run_id)
+
+    async def close(self) -> None:
+        """Stop writing and let go of the files. Runs under way are continued by the next owner."""
+        self.closed = True
+        if self._wake is not None:
+            self._wake.cancel()
+        self._calls.drop(self)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._changelog.close)
+        await loop.run_in_executor(self._thread, self._state.close)
+        self._thread.shutdown(wait=False)
+
+    def _take_over(self) -> None:
+        self._changelog.fence()
+        state = self._state
+        age = self._clock() - state.applied_at()
+        if state.changelog_offset() >= 0 and (
+            age > MAX_LOCAL_AGE_MS or state.changelog_offset() < self._changelog.first_offset() - 1
+        ):
+            log.info("partition %s: local state is too old to be brought up to date, rebuilding it", self.partition)
+            state.clear()
+        folded = 0
+        for records, offset in self._changelog.read(state.changelog_offset()):
+            state.apply(fold_changelog(state, self._codec, records), offset, self._clock())
+            folded += len(records)
+        log.info("partition %s: restored from %s changelog records", self.partition, folded)
+
+    async def _turn(self, batch: Sequence[Arrival]) -> None:
+        """Make a batch of arrivals true, in this order:
+
+        1. take what arrived, as facts;
+        2. `advance` each run: entries and effects;
+        3. one transaction: the entries, the applied command offset;
+        4. the same entries into the state, with the changelog offset, in one step;
+        5. only now the effects: calls, timers, answers to whoever asked.
+
+        A crash after 1 or 2 loses nothing: commands are read again, calls under way are made again. After 3 the state
+        catches up from the changelog. After 4 the calls stand in the index as under way. A failed commit raises, and
+        the partition is opened anew.
+        """
+        await self._know_functions(batch)
+        now = self._clock()
+        draft = self._runs.draft()
+        effects: list[Effect] = []
+        applied: list[tuple[Callable[[Run | None], None], RunId]] = []
+        for arrival in batch:
+            self._take(arrival, draft, effects, applied, now)
+        if draft.records:
+            loop = asyncio.get_running_loop()
+            offset = await loop.run_in_executor(self._thread, self._changelog.commit, draft.records, ())
+            if self.closed:
+                return
+            self._state.apply(draft.changes(), offset, now)
+        elif draft:
+            self._state.apply(draft.changes(), self._state.changelog_offset(), now)
+        for run in draft.runs():
+            self._runs.keep(run)
+        self._perform(effects)
+        for callback, run_id in applied:
+            callback(self._runs.load(run_id))
+        self._release_idle(draft)
+
+    async def _know_functions(self, batch: Sequence[Arrival]) -> None:
+        """Cause before effect: a start waits until the function that it is for is known here."""
+        needed = max(
+            (
+                a.command.registry_offset
+                for a in batch
+                if isinstance(a, CommandArrived) and isinstance(a.command, StartRun)
+            ),
+            default=-1,
+        )
+        if needed > self._registry.table.offset and not await self._registry.reached(needed, REGISTRY_TIMEOUT_SECONDS):
+            log.warning("partition %s: the functions topic has not been read up to %s yet", self.partition, needed)
+
+    def _take(
+        self,
+        arrival: Arrival,
+        draft: Draft,
+        effects: list[Effect],
+        applied: list[tuple[Callable[[Run | None], None], RunId]],
+        now: int,
+    ) -> None:
+        match arrival:
+            case CommandArrived():
+                if arrival.offset < self.next_command:
+                    return
+                self.next_command = arrival.offset + 1
+                draft.applied(arrival.offset)
+                self._take_command(arrival.command, draft, effects, now)
+            case RunFact():
+                self._advance(arrival.run_id, arrival.fact, draft, effects, now)
+                if arrival.applied is not None:
+                    applied.append((arrival.applied, arrival.run_id))
+            case StateDue():
+                self._take_due(arrival, draft, effects, now)
+
+    def _take_command(self, command: Record | None, draft: Draft, effects: list[Effect], now: int) -> None:
+        match command:
+            case StartRun():
+                self._start(command, draft, effects, now)
+            case CancelRun():
+                self._advance(command.run_id, CancelRequested(command.reason), draft, effects, now)
+            case _:
+                log.warning("partition %s: a command that is none was passed over: %r", self.partition, command)
+
+    def _start(self, command: StartRun, draft: Draft, effects: list[Effect], now: int) -> None:
+        if command.dedupe_key is not None:
+            earlier = draft.deduplicated(command.function, command.dedupe_key, now)
+            if earlier is not None and earlier != command.run_id:
+                log.debug("%s: event id %s has started %s", command.function, command.dedupe_key, earlier)
+                return
+            if earlier is None:
+                key = keys.dedupe_key(command.function, command.dedupe_key)
+                mark = EventDeduplicated(command.function, command.dedupe_key, command.run_id, now + DAY_MS)
+                draft.write(key, mark)
+        fact = start_fact(command, self._registry.table)
+        self._advance(command.run_id, fact, draft, effects, now)
+
+    def _advance(self, run_id: RunId, fact: Fact, draft: Draft, effects: list[Effect], now: int) -> None:
+        before = draft.run(run_id)
+        result = advance(before, fact, now, self._rules)
+        if result.entries and result.run is not None:
+            draft.change_run(before, result.run, result.entries)
+        effects += result.effects
+
+    def _take_due(self, due: StateDue, draft: Draft, effects: list[Effect], now: int) -> None:
+        """The index may be behind the truth: what it points to decides, and a stale pointer is removed."""
+        if due.key in draft.records:
+            return
+        record = self._runs.record(due.key)
+        if record is None or timers.due_of(record) != due.due_at:
+            draft.remove_timer(due.due_at, due.key)
+            return
+        match record:
+            case JobScheduled():
+                self._advance(record.run_id, JobDue(record.job_id), draft, effects, now)
+            case EventDeduplicated():
+                draft.remove(due.key)
+                draft.remove_timer(due.due_at, due.key)
+            case RunEnded():
+                for key in self._runs.keys_of(record.run_id):
+                    draft.remove(key)
+                draft.remove_timer(due.due_at, due.key)
+            case _:
+                draft.remove_timer(due.due_at, due.key)
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case CallFunction():
+                    self._calls.call(self, effect.run_id, effect.job_id)
+                case ScheduleWake():
+                    self._schedule(effect)
+
+    def _schedule(self, effect: ScheduleWake) -> None:
+        if effect.due_at <= self._timers_seen_until:
+            # The index has been read past its place already.
+            self.put(RunFact(effect.run_id, JobDue(effect.job_id)))
+        else:
+            self._wake_no_later_than(effect.due_at)
+
+    def _take_timers(self) -> None:
+        """Put what is due into the inbox, and wake up again for the next."""
+        now = self._clock()
+        end = timers.timers_until(now)
+        due = list(self._state.scan(self._timer_cursor, end, MAX_TIMERS))
+        for key, _ in due:
+            self.put(StateDue(*timers.read_timer(key)))
+        if len(due) == MAX_TIMERS:
+            self._timer_cursor = due[-1][0] + b"\x00"
+            self._timers_seen_until = max(self._timers_seen_until, timers.read_timer(due[-1][0])[0])
+            self._wake_no_later_than(now)
+            return
+        self._timer_cursor = end
+        self._timers_seen_until = now
+        following = next(iter(self._state.scan(end, timers.timers_until((1 << 63) - 2), 1)), None)
+        if following is not None:
+            self._wake_no_later_than(timers.read_timer(following[0])[0])
+
+    def _wake_no_later_than(self, due_at: int) -> None:
+        if self.closed or (self._wake is not None and self._wake_at <= due_at):
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        delay = min(max(due_at - self._clock(), 0), 3_600_000) / 1000
+        self._wake_at = due_at
+        self._wake = asyncio.get_running_loop().call_later(delay, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        if not self.closed:
+            self._take_timers()
+
+    def _release_idle(self, draft: Draft) -> None:
+        """A run that only sleeps is not kept in memory."""
+        for run in draft.runs():
+            if run.ended is None and all(job.kind == "sleep" for job in run.jobs.values()):
+                self._runs.release(run.id)
+
+
+def start_fact(command: StartRun, table: FunctionTable) -> StartRequested:
+    """The start of a run, with what its function says now."""
+    function = table.function(command.function)
+    if function is None:
+        return StartRequested(command, None)
+    return StartRequested(command, function.version, function.config.retries + 1)

@@ -1,0 +1,94 @@
+"""The executor as a process: everything above put together, and taken down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from ..kafka.registry import FunctionRegistry
+from ..messages.codec import Codec
+from ..messages.ids import ulid
+from ..runs.turn import Rules
+from ..settings import ExecutorSettings, KafkaSettings
+from ..state.memory import MemoryStore
+from ..state.rocks import RocksStore
+from ..state.store import StateStore
+from ..web import EmbeddedServer
+from .api import OwnerApi
+from .call import HttpCaller
+from .calls import CallQueue
+from .changelog import KafkaChangelog
+from .commands import CommandReader
+from .membership import GroupMember
+from .ownership import Ownership
+from .partition import PartitionOwner
+
+
+async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
+    """Own partitions and drive their runs until cancelled. Kafka must be reachable and its topics exist."""
+    codec = Codec()
+    registry = FunctionRegistry(kafka, codec)
+    await registry.start()
+    calls = CallQueue(HttpCaller(settings), registry.table, settings.max_calls_per_app, new_ulid)
+    store = open_store(settings, kafka)
+    rules = Rules(settings.retry_interval_seconds, settings.retention_run_state_seconds * 1000)
+
+    def make_owner(partition: int) -> PartitionOwner:
+        return PartitionOwner(
+            partition,
+            store.open(partition),
+            KafkaChangelog(kafka, partition),
+            registry,
+            codec,
+            calls,
+            rules,
+            now_ms,
+            settings.cached_runs_per_partition,
+        )
+
+    commands = CommandReader(kafka, codec)
+    ownership = Ownership(make_owner, commands)
+    with socket.create_server((settings.host, settings.executor_port)) as listening:
+        host, port = listening.getsockname()[:2]
+        api = Starlette(routes=OwnerApi(ownership, kafka.run_partitions).routes())
+        server = EmbeddedServer(uvicorn.Config(api, log_level="warning", lifespan="off", access_log=False))
+        answering = asyncio.create_task(server.serve([listening]))
+        member = GroupMember(kafka, f"penstock-executor|{host}:{port}", ownership)
+        ownership.prove = member.prove
+        try:
+            await ownership.first_assignment.wait()
+            ready(f"executor owns partitions of {kafka.topics().run_steps}, answers on {host}:{port}")
+            await answering
+        finally:
+            # Leaving the group revokes the partitions, which lets go of their state.
+            await asyncio.shield(member.close())
+            await ownership.close()
+            await commands.close()
+            await calls.close()
+            await registry.close()
+            server.should_exit = True
+            await asyncio.wait([answering], timeout=3.0)
+
+
+def open_store(settings: ExecutorSettings, kafka: KafkaSettings) -> StateStore:
+    """The state store that the settings name. Two installations in one folder keep apart by their topic prefix."""
+    if settings.state_store == "memory":
+        return MemoryStore()
+    return RocksStore(Path(settings.data_dir) / "state" / (kafka.topic_prefix.rstrip(".") or "penstock"))
+
+
+def now_ms() -> int:
+    """The clock of the runs: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def new_ulid() -> str:
+    """An id for a request; not derived, for a repeated call is another request."""
+    return ulid(now_ms(), os.urandom(10))

@@ -1,0 +1,217 @@
+"""What an app's answer does to the run that it was asked about.
+
+A call ends in one of three ways: the function returned, it asked for steps (opcodes), or it failed. Discovery calls
+find out what comes next; planned calls run one step each. When parallel steps are under way, the next discovery waits
+for all of them (mode `wait`) or follows each of them (mode `race`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from ..messages.ids import DISCOVERY, JobId, StepId
+from ..messages.records import JobScheduled
+from .errors import (
+    error_text,
+    no_progress,
+    state_too_large,
+    targeted_step_missing,
+    too_many_steps,
+    unknown_opcode,
+)
+from .facts import CallAnswered
+from .replies import Failed, Op, Returned, Stepped, sleep_until
+from .retry import retry_delay_ms
+from .turn import Turn
+
+Completion = tuple[StepId, str]
+"""A step that has its result now, and the parallel mode it ran in."""
+
+_SILENT = {"None", "DeferAdd", "DeferAbort"}
+_LATER = {"StepPlanned", "Sleep"}
+_KNOWN = _SILENT | _LATER | {
+    "StepRun", "Step", "StepError", "StepFailed", "RunComplete", "SyncRunComplete", "DiscoveryRequest", "StepNotFound",
+}  # fmt: skip
+MIN_COALESCING_VERSION = 2
+
+
+def take_answer(turn: Turn, fact: CallAnswered) -> None:
+    """Apply the answer, unless its job is gone or has moved on to another attempt."""
+    job = turn.run.jobs.get(fact.job_id)
+    if job is None or job.kind != "call" or job.attempt != fact.attempt:
+        return
+    reply = fact.reply
+    if reply.request_version is not None:
+        turn.progress(request_version=reply.request_version)
+    match reply:
+        case Failed():
+            _try_again_or_fail(turn, job, reply.error, no_retry=reply.no_retry, retry_at=reply.retry_at)
+        case Returned():
+            _returned(turn, job, reply)
+        case Stepped():
+            _stepped(turn, job, reply)
+        case _:
+            assert_never(reply)
+
+
+def complete(turn: Turn, completions: Sequence[Completion]) -> None:
+    """Steps got their results: ask the function what comes next, as soon as its parallel mode allows."""
+    run = turn.run
+    if run.ended is not None or not completions:
+        return
+    coalescing = run.request_version >= MIN_COALESCING_VERSION
+    waited_for = run.pending
+    left = waited_for - {step for step, _ in completions}
+    turn.progress(pending=left)
+    for step, mode in reversed(completions):
+        if not coalescing or mode == "race" or step not in waited_for or not left:
+            turn.discover(step)
+            return
+
+
+def _returned(turn: Turn, job: JobScheduled, reply: Returned) -> None:
+    # Some SDKs answer 200 `null` to a call for a step that they do not find; taken at its word it would end the run.
+    if job.step_id != DISCOVERY:
+        error = targeted_step_missing(job.step_id)
+        _try_again_or_fail(turn, job, error, no_retry=False, retry_at=None)
+    else:
+        turn.end("Completed", reply.output)
+
+
+def _try_again_or_fail(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, retry_at: int | None) -> None:
+    """The call failed as a whole: nothing of it reaches user code. After the last attempt the run fails."""
+    if not _try_again(turn, job, error, no_retry=no_retry, retry_at=retry_at):
+        turn.end("Failed", error)
+
+
+def _try_again(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, retry_at: int | None) -> bool:
+    """Schedule the job's next attempt; False when it has none."""
+    attempt = job.attempt + 1
+    if no_retry or attempt >= turn.run.started.max_attempts:
+        return False
+    if retry_at is None:
+        seed = f"{turn.run.id}/{job.job_id}/{job.attempt}"
+        retry_at = turn.now + retry_delay_ms(job.attempt, seed, turn.rules.linear_retry_seconds)
+    turn.schedule(
+        job.job_id,
+        "call",
+        job.step_id,
+        retry_at,
+        name=job.name,
+        attempt=attempt,
+        mode=job.mode,
+        last_error=error,
+    )
+    return True
+
+
+def _stepped(turn: Turn, job: JobScheduled, reply: Stepped) -> None:
+    ops = [op for op in reply.ops if op.op not in _SILENT]
+    unknown = next((op for op in ops if op.op not in _KNOWN), None)
+    if unknown is not None:
+        turn.end("Failed", unknown_opcode(unknown.op))
+    elif not ops:
+        _asked_for_nothing(turn, job)
+    elif turn.run.step_count + len(ops) > turn.rules.max_steps + 1:
+        turn.end("Failed", too_many_steps(turn.rules.max_steps))
+    else:
+        _take_ops(turn, job, ops, reply)
+
+
+def _asked_for_nothing(turn: Turn, job: JobScheduled) -> None:
+    """Normal while other steps are under way; otherwise asked again, for as many attempts as a failure."""
+    if len(turn.run.jobs) > 1:
+        turn.remove(job.job_id)
+    else:
+        _try_again_or_fail(turn, job, no_progress(), no_retry=False, retry_at=None)
+
+
+def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped) -> None:
+    _expect_siblings(turn, ops)
+    completions: list[Completion] = []
+    retried = False
+    for op in ops:
+        if op.op in ("StepError", "StepNotFound") and _retry_step(turn, job, op, reply):
+            retried = True
+        else:
+            completions += _take_op(turn, job, op)
+        if turn.run.ended is not None:
+            return
+    if turn.run.state_bytes > turn.rules.max_state:
+        turn.end("Failed", state_too_large(turn.rules.max_state))
+        return
+    if not retried and not completions and len(turn.run.jobs) == 1 and job.job_id in turn.run.jobs:
+        # Everything it named was done already and nothing is under way.
+        _try_again_or_fail(turn, job, no_progress(), no_retry=False, retry_at=turn.now)
+        return
+    if not retried:
+        turn.remove(job.job_id)
+    if not (retried and job.step_id == DISCOVERY):
+        complete(turn, completions)
+    elif completions:
+        # The retry of this very discovery will see them; it also stands for the one they would cause.
+        turn.progress(pending=turn.run.pending - {step for step, _ in completions})
+
+
+def _expect_siblings(turn: Turn, ops: Sequence[Op]) -> None:
+    if len(ops) < 2:
+        return
+    turn.progress(disable_immediate_execution=True)
+    if turn.run.request_version >= MIN_COALESCING_VERSION and any(op.op in _LATER for op in ops):
+        new = {op.id for op in ops if op.id not in turn.run.steps}
+        turn.progress(pending=turn.run.pending | new)
+
+
+def _take_op(turn: Turn, job: JobScheduled, op: Op) -> list[Completion]:
+    """Apply one opcode; the steps that have their result now."""
+    mode = str(op.opts.get("parallelMode") or job.mode)
+    match op.op:
+        case "StepRun":
+            return _finish(turn, job, op, f'{{"data":{op.data or "null"}}}', mode)
+        case "Step":
+            return _finish(turn, job, op, op.data or "null", mode)
+        case "StepError" | "StepFailed" | "StepNotFound":
+            return _finish(turn, job, op, f'{{"error":{_error_of(op)}}}', mode, failed=True)
+        case "StepPlanned":
+            _plan(turn, op, mode)
+        case "Sleep":
+            _sleep(turn, op, mode)
+        case "RunComplete" | "SyncRunComplete":
+            turn.end("Completed", op.data or "null")
+        case "DiscoveryRequest":
+            turn.discover(f"request/{job.job_id}")
+    return []
+
+
+def _finish(turn: Turn, job: JobScheduled, op: Op, output: str, mode: str, *, failed: bool = False) -> list[Completion]:
+    fresh = turn.finish_step(op.id, op.op, op.name, output, started_at=job.due_at, failed=failed, attempt=job.attempt)
+    return [(op.id, mode)] if fresh else []
+
+
+def _plan(turn: Turn, op: Op, mode: str) -> None:
+    job_id = JobId(f"plan/{op.id}")
+    if op.id not in turn.run.steps and job_id not in turn.run.jobs:
+        turn.schedule(job_id, "call", op.id, turn.now, name=op.name, mode=mode)
+
+
+def _sleep(turn: Turn, op: Op, mode: str) -> None:
+    job_id = JobId(f"sleep/{op.id}")
+    if op.id in turn.run.steps or job_id in turn.run.jobs:
+        return
+    due_at = sleep_until(op, turn.now)
+    if isinstance(due_at, Failed):
+        turn.end("Failed", due_at.error)
+    else:
+        turn.schedule(job_id, "sleep", op.id, due_at, name=op.name, mode=mode)
+
+
+def _retry_step(turn: Turn, job: JobScheduled, op: Op, reply: Stepped) -> bool:
+    """A step failed with attempts left: the same call again. False when this was the last one."""
+    if op.id in turn.run.steps:
+        return False
+    return _try_again(turn, job, _error_of(op), no_retry=reply.no_retry, retry_at=reply.retry_at)
+
+
+def _error_of(op: Op) -> str:
+    return op.error or error_text("Error", "the step failed without saying why")

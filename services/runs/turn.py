@@ -1,0 +1,118 @@
+"""One turn of a run: collects the entries and effects of a fact while keeping the run that results from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..messages.ids import DISCOVERY, JobId, StepId
+from ..messages.records import JobKind, JobScheduled, RunEnded, RunProgressed, RunStatus, StepFinished
+from .effects import CallFunction, Effect, ScheduleWake
+from .run import Entry, JobRemoved, Run, fold
+
+MIB = 1024 * 1024
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Limits and delays, from the settings. Sizes count characters of JSON text, times are in ms."""
+
+    linear_retry_seconds: float | None = None
+    retention_ms: int = DAY_MS
+    max_steps: int = 1000
+    max_state: int = 32 * MIB
+
+
+class Turn:
+    """The run under change. Only `record` changes it, by folding an entry."""
+
+    __slots__ = ("effects", "entries", "now", "rules", "run")
+
+    def __init__(self, run: Run, now: int, rules: Rules) -> None:
+        self.run = run
+        self.now = now
+        self.rules = rules
+        self.entries: list[Entry] = []
+        self.effects: list[Effect] = []
+
+    def record(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.run = fold(self.run, entry)
+
+    def schedule(
+        self,
+        job_id: JobId,
+        kind: JobKind,
+        step_id: StepId,
+        due_at: int,
+        *,
+        name: str = "",
+        attempt: int = 0,
+        mode: str = "wait",
+        last_error: str | None = None,
+    ) -> None:
+        """Put a job in place (a call due now is made after the commit), replacing its earlier attempt."""
+        due_at = max(due_at, self.now)
+        run_id = self.run.id
+        self.record(JobScheduled(run_id, job_id, kind, step_id, due_at, self.now, name, attempt, mode, last_error))
+        if kind == "call" and due_at == self.now:
+            self.effects.append(CallFunction(run_id, job_id))
+        else:
+            self.effects.append(ScheduleWake(run_id, job_id, due_at))
+
+    def discover(self, cause: str, due_at: int = 0) -> None:
+        """Call the function to find out what comes next; one job per cause, however often it is asked for."""
+        if self.run.disable_immediate_execution and self.run.request_version >= 2:
+            self.progress(disable_immediate_execution=False)
+        self.schedule(JobId(f"discover/{cause}"), "call", DISCOVERY, due_at)
+
+    def remove(self, job_id: JobId) -> None:
+        if job_id in self.run.jobs:
+            self.record(JobRemoved(self.run.id, job_id))
+
+    def finish_step(
+        self,
+        step_id: StepId,
+        op: str,
+        name: str,
+        output: str,
+        *,
+        started_at: int,
+        failed: bool = False,
+        attempt: int = 0,
+    ) -> bool:
+        """Remember a step's result; False when it has one already, which stays."""
+        run = self.run
+        if step_id in run.steps:
+            return False
+        self.record(
+            StepFinished(
+                run.id, step_id, len(run.steps), op, name, output, min(started_at, self.now), self.now, failed, attempt
+            )
+        )
+        return True
+
+    def progress(
+        self,
+        *,
+        request_version: int | None = None,
+        disable_immediate_execution: bool | None = None,
+        pending: frozenset[StepId] | None = None,
+    ) -> None:
+        """Change the small mutable part of the run; an entry only when something differs."""
+        run = self.run
+        version = run.request_version if request_version is None else request_version
+        disable = (
+            run.disable_immediate_execution if disable_immediate_execution is None else disable_immediate_execution
+        )
+        waiting = run.pending if pending is None else pending
+        if (version, disable, waiting) != (run.request_version, run.disable_immediate_execution, run.pending):
+            self.record(RunProgressed(run.id, version, disable, tuple(sorted(waiting))))
+
+    def end(self, status: RunStatus, output: str) -> None:
+        """End the run: what is under way is dropped, and its answers will be ignored."""
+        for job_id in tuple(self.run.jobs):
+            self.remove(job_id)
+        # What the run did in this turn before it ended must not be acted upon.
+        self.effects.clear()
+        self.record(RunEnded(self.run.id, status, output, self.now, self.now + self.rules.retention_ms))
