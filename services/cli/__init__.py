@@ -1,0 +1,1 @@
+"""The command line: `penstock dev` and its supervisor, the embedded broker, topics."""
