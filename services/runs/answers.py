@@ -30,8 +30,9 @@ Completion = tuple[StepId, str]
 
 _SILENT = {"None", "DeferAdd", "DeferAbort"}
 _LATER = {"StepPlanned", "Sleep"}
-_KNOWN = _SILENT | _LATER | {
-    "StepRun", "Step", "StepError", "StepFailed", "RunComplete", "SyncRunComplete", "DiscoveryRequest", "StepNotFound",
+_STEPLESS = {"RunComplete", "SyncRunComplete", "DiscoveryRequest"}
+_KNOWN = _SILENT | _LATER | _STEPLESS | {
+    "StepRun", "Step", "StepError", "StepFailed", "StepNotFound",
 }  # fmt: skip
 MIN_COALESCING_VERSION = 2
 
@@ -113,10 +114,18 @@ def _stepped(turn: Turn, job: JobScheduled, reply: Stepped) -> None:
         turn.end("Failed", unknown_opcode(unknown.op))
     elif not ops:
         _asked_for_nothing(turn, job)
-    elif turn.run.step_count + len(ops) > turn.rules.max_steps + 1:
+    elif _exceeds_steps(turn, ops):
         turn.end("Failed", too_many_steps(turn.rules.max_steps))
     else:
         _take_ops(turn, job, ops, reply)
+
+
+def _exceeds_steps(turn: Turn, ops: Sequence[Op]) -> bool:
+    run, limit = turn.run, turn.rules.max_steps
+    if run.step_count + len(ops) <= limit:
+        return False
+    known = {*run.steps, *(job.step_id for job in run.jobs.values())} - {DISCOVERY}
+    return len(known | {op.id for op in ops if op.op not in _STEPLESS}) > limit
 
 
 def _asked_for_nothing(turn: Turn, job: JobScheduled) -> None:

@@ -33,7 +33,7 @@ def too_many_steps(limit: int) -> str:
 def state_too_large(limit: int) -> str:
     return error_text(
         "InngestErrStateOverflowed",
-        f"The function run exceeded the state size limit of {limit} bytes; return less from steps, or references to data",
+        f"The function run exceeded the state size limit of {limit} bytes; return less, or references, from steps",
     )
 
 

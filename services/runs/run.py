@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import assert_never
 
 from ..messages.ids import DISCOVERY, JobId, RunId, StepId
@@ -24,17 +23,14 @@ class JobRemoved:
 
 Entry = RunStarted | JobScheduled | JobRemoved | StepFinished | RunProgressed | RunEnded
 
-_NO_JOBS: Mapping[JobId, JobScheduled] = MappingProxyType({})
-_NO_STEPS: Mapping[StepId, StepFinished] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run as its owner knows it. `steps` is in the order in which they finished: the SDK's stack."""
 
     started: RunStarted
-    jobs: Mapping[JobId, JobScheduled] = field(default=_NO_JOBS)
-    steps: Mapping[StepId, StepFinished] = field(default=_NO_STEPS)
+    jobs: Mapping[JobId, JobScheduled] = field(default_factory=dict)
+    steps: Mapping[StepId, StepFinished] = field(default_factory=dict)
     request_version: int = -1
     disable_immediate_execution: bool = False
     pending: frozenset[StepId] = frozenset()
