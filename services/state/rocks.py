@@ -45,7 +45,8 @@ _PLACE = struct.Struct(">qq")
 _PAIRS_PER_READ = 256
 _DAMAGED = "DAMAGED"
 _NOT_OURS_TO_EMPTY = (
-    "lock",
+    "while lock file",
+    "lock hold by",
     "no space left",
     "permission denied",
     "too many open files",
@@ -130,11 +131,14 @@ class RocksPartition:
         pairs: list[tuple[bytes, bytes]] = []
         try:
             cursor = self._db.iter(bounds)
-            cursor.seek(start)
-            while cursor.valid() and len(pairs) < limit:
-                pairs.append((cursor.key(), cursor.value()))
-                cursor.next()
-            cursor.status()
+            try:
+                cursor.seek(start)
+                while cursor.valid() and len(pairs) < limit:
+                    pairs.append((cursor.key(), cursor.value()))
+                    cursor.next()
+                cursor.status()
+            finally:
+                del cursor  # else the traceback of an error would keep it, and with it the database's lock
         except Exception as error:
             self._failed(error)
         return pairs
