@@ -20,6 +20,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from ..errors import UndecodableRecord
 from .records import RECORDS, Record
+from .writer_schemas import WriterSchemas, without_logical_types
 
 SINGLE_OBJECT = b"\xc3\x01"
 CONFLUENT = b"\x00"
@@ -86,8 +87,14 @@ class _RecordType:
 class Codec:
     """Writes and reads every record of ours. One instance per process; holds no connection."""
 
-    def __init__(self, registry_ids: Mapping[str, int] | None = None) -> None:
-        """`registry_ids`: record name → schema id, when a schema registry is configured."""
+    def __init__(
+        self, registry_ids: Mapping[str, int] | None = None, schemas: WriterSchemas | None = None
+    ) -> None:
+        """`registry_ids`: record name → schema id, when a schema registry is configured.
+
+        `schemas` looks up what other releases (or other writers of our records) have registered.
+        """
+        self._schemas = schemas
         self._by_class: dict[type[Record], _RecordType] = {}
         self._by_header: dict[bytes, tuple[_RecordType, Schema | str | list[Any]]] = {}
         for cls in RECORDS:
@@ -109,7 +116,7 @@ class Codec:
 
     def decode(self, value: bytes) -> Record:
         """The record that the bytes hold; `UndecodableRecord` says what is wrong with them."""
-        known = self._by_header.get(value[:10]) or self._by_header.get(value[:5])
+        known = self._by_header.get(value[:10]) or self._by_header.get(value[:5]) or self._learn(value)
         if known is None:
             raise UndecodableRecord(f"no record of ours starts with {value[:10].hex(' ') or 'nothing'}")
         record_type, writer = known
@@ -123,9 +130,28 @@ class Codec:
         except Exception as error:  # fastavro raises whatever the bytes make it stumble over
             raise UndecodableRecord(f"broken {record_type.cls.__name__} record: {error!r}") from error
 
+    def knows(self, value: bytes) -> bool:
+        """True when the bytes' header names a schema of one of our records."""
+        known = value[:10] in self._by_header or value[:5] in self._by_header
+        return known or self._learn(value) is not None
+
     def decode_as(self, cls: type[R], value: bytes) -> R:
         """Like `decode`, for a place where only one record type makes sense."""
         record = self.decode(value)
         if not isinstance(record, cls):
             raise UndecodableRecord(f"expected {cls.__name__}, found {type(record).__name__}")
         return record
+
+    def _learn(self, value: bytes) -> tuple[_RecordType, Schema | str | list[Any]] | None:
+        """Our record type under a registered schema that is not the one this process writes."""
+        if self._schemas is None or value[:1] != CONFLUENT or len(value) < 5:
+            return None
+        schema = self._schemas.schema(int.from_bytes(value[1:5], "big"))
+        if schema is None or schema.parsed is None:
+            return None
+        for record_type in self._by_class.values():
+            if schema.name == f"penstock.{record_type.cls.__name__}":
+                learned = (record_type, without_logical_types(schema.parsed))
+                self._by_header[bytes(value[:5])] = learned
+                return learned
+        return None
