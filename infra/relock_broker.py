@@ -17,15 +17,12 @@ from jgo.maven import MavenContext
 LOCK = Path(__file__).with_name("broker.lock.toml")
 #: Kafka logs through slf4j; this binding writes to stderr and needs no configuration file.
 LOGGING = "org.slf4j:slf4j-simple:1.7.36"
-#: Kafka's tools, its YAML and CSV readers, compile-time macros, log4j (another slf4j binding): no broker loads them.
+#: Kafka's tools, its YAML and CSV readers, compile-time macros: no broker loads them.
 UNUSED = {
     "scala-reflect",
     "jackson-dataformat-csv",
     "jackson-dataformat-yaml",
     "snakeyaml",
-    "log4j-api",
-    "log4j-core",
-    "commons-validator",
     "commons-beanutils",
     "commons-digester",
     "commons-logging",

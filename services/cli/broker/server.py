@@ -46,7 +46,8 @@ _CONFIGURATION = {
     "message.max.bytes": str(12 * 1024 * 1024),
     "replica.fetch.max.bytes": str(12 * 1024 * 1024),
     # Large requests wait in the socket rather than in a small heap.
-    "queued.max.request.bytes": str(48 * 1024 * 1024),
+    "queued.max.request.bytes": str(32 * 1024 * 1024),
+    "socket.request.max.bytes": str(32 * 1024 * 1024),
     # A changelog is compacted only in closed segments, so they must not be huge.
     "log.segment.bytes": str(64 * 1024 * 1024),
     "log.index.size.max.bytes": str(1024 * 1024),

@@ -35,11 +35,11 @@ def train(installation: Installation) -> None:
                 broker.wait_ready()
                 _exercise(KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers))
             except Unavailable as error:
-                raise Unavailable(f"{error}: {_tail(output)}") from error
+                raise Unavailable(f"{error}: {_complaints(output)}") from error
             finally:
                 broker.stop(WRITE_SECONDS)
         if not written.is_file():
-            raise Unavailable(f"the JVM wrote no start-up cache: {_tail(output)}")
+            raise Unavailable(f"the JVM wrote no start-up cache: {_complaints(output)}")
         written.rename(installation.startup_cache)
 
 
@@ -69,6 +69,7 @@ def _consume(settings: KafkaSettings, topic: str) -> None:
         consumer.close()
 
 
-def _tail(log: Path) -> str:
+def _complaints(log: Path) -> str:
+    """What the broker says is wrong, without what the JVM says about its cache."""
     lines = log.read_text("utf-8", "replace").splitlines()
-    return " / ".join(line for line in lines[-5:])
+    return " / ".join(line[:300] for line in lines if "ERROR" in line or "Exception" in line) or "no error in its log"
