@@ -1,0 +1,248 @@
+"""The partition owner: the crash order, deduplication, timers, purge, fencing."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import Fenced
+from penstock.executor.partition import DAY_MS, PartitionOwner, RunFact
+from penstock.executor.timers import first_timer
+from penstock.messages.ids import JobId, RunId
+from penstock.messages.records import CancelRun
+from penstock.runs.facts import CancelRequested
+from penstock.runs.replies import Reply
+from penstock.runs.run import Run
+from penstock.runs.turn import Rules
+from penstock.state.memory import MemoryStore
+
+from .world import App, Died, LogChangelog, World, returned, start, steps, three_steps
+
+
+def ended(owner: PartitionOwner, *runs: RunId) -> bool:
+    return all((run := owner.load(each)) is not None and run.ended is not None for each in runs)
+
+
+async def test_runs_to_the_end() -> None:
+    """Three sequential steps take four calls, and the output is remembered with the status."""
+    app = App(three_steps)
+    world = World(app)
+    world.commands = [start("a")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    run = world.commands[0].run_id
+    await world.run_until(owner, lambda: ended(owner, run))
+    final = owner.load(run)
+    assert final is not None
+    assert final.ended is not None
+    assert (final.ended.status, final.ended.output) == ("Completed", '"done"')
+    assert len(app.calls) == 4
+
+
+@pytest.mark.parametrize("moment", ["before commit", "after commit", "after state", "after effects"])
+@pytest.mark.parametrize("life", range(1, 6))
+async def test_dies_after_each_numbered_step(moment: str, life: int) -> None:
+    """Dying at any moment of any turn loses nothing and doubles no result; the next owner finishes the runs."""
+    app = App(three_steps)
+    world = World(app)
+    world.commands = [start("a"), start("b")]
+    runs = [command.run_id for command in world.commands]
+    changelog = LogChangelog(world.log)
+    owner = world.owner(changelog)
+    await owner.open()
+    await world.deliver(owner)
+    turns = 0
+    original, perform, apply = owner._turn, owner._perform, owner._state.apply
+
+    async def counted(batch: object) -> None:
+        nonlocal turns
+        turns += 1
+        if turns == life:
+            changelog.die = moment
+        await original(batch)  # type: ignore[arg-type]
+        if turns >= life:
+            raise Died
+
+    def after_state(*args: object) -> None:
+        apply(*args)  # type: ignore[arg-type]
+        if turns >= life and moment == "after state":
+            raise Died
+
+    def after_effects(*args: object) -> None:
+        perform(*args)  # type: ignore[arg-type]
+        if turns >= life and moment == "after effects":
+            raise Died
+
+    owner._turn, owner._perform = counted, after_effects  # type: ignore[method-assign, assignment]
+    owner._state.apply = after_state  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        await world.run_until(owner, lambda: False)
+    owner._state.apply = apply  # type: ignore[method-assign]
+    await owner.close()
+
+    heir = world.owner()
+    await heir.open()
+    await world.deliver(heir)
+    await world.run_until(heir, lambda: ended(heir, *runs))
+    for run in runs:
+        assert [record.position for record in world.step_records(run)] == [0, 1, 2]
+        assert heir.load(run).ended.output == '"done"'  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_state_is_the_fold_of_the_changelog(lost: bool) -> None:
+    """A new owner with or without the old local state holds the same runs, jobs and timers."""
+    world = World(App(lambda run, job: steps('{"op":"Sleep","id":"z","name":"1h"}')))
+    world.commands = [start(name) for name in "abcdefghij"]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(
+        owner, lambda: all((r := owner.load(c.run_id)) and "sleep/z" in r.jobs for c in world.commands)
+    )
+    before = list(owner._state.scan(b"", b"\xff"))
+    await owner.close()
+    if lost:
+        world.store = MemoryStore()
+    heir = world.owner()
+    await heir.open()
+    assert list(heir._state.scan(b"", b"\xff")) == before
+    assert sum(key.startswith(first_timer()) for key, _ in before) == 10
+
+
+async def test_sleep_survives_its_owner() -> None:
+    """A sleep that ends while nobody owns the partition is woken by the next owner."""
+
+    def app(run: Run, job: JobId) -> Reply:
+        return returned("1") if run.steps else steps('{"op":"Sleep","id":"z","name":"1h"}')
+
+    world = World(App(app))
+    world.commands = [start("a")]
+    run = world.commands[0].run_id
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: bool((r := owner.load(run)) and JobId("sleep/z") in r.jobs))
+    await owner.close()
+    world.clock.now += 3_600_000
+    heir = world.owner()
+    await heir.open()
+    await world.run_until(heir, lambda: ended(heir, run))
+    assert heir.load(run).steps["z"].output == "null"  # type: ignore[union-attr, index]
+
+
+async def test_timers_fire_in_a_live_owner() -> None:
+    """A short retry and a short sleep come due without a restart; many due timers are taken in portions."""
+    world = World(
+        App(lambda run, job: returned("1") if run.steps else steps('{"op":"Sleep","id":"z","name":"2001-01-01"}'))
+    )
+    world.commands = [start(f"{n}") for n in range(1200)]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, *(c.run_id for c in world.commands)))
+
+
+async def test_the_same_event_id_starts_one_run() -> None:
+    """A second event with the same id starts nothing for 24 hours, also after a restart; then it does."""
+    world = World(App(three_steps))
+    first = start("a", dedupe="order-1")
+    world.commands = [first, start("b", dedupe="order-1"), start("c", dedupe="order-2")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, first.run_id, world.commands[2].run_id))
+    assert owner.load(world.commands[1].run_id) is None
+    await owner.close()
+
+    world.commands.append(start("d", dedupe="order-1"))
+    heir = world.owner()
+    await heir.open()
+    await world.deliver(heir)
+    await world.run_until(heir, lambda: heir.next_command == 4)
+    assert heir.load(world.commands[3].run_id) is None
+
+    world.clock.now += DAY_MS + 1
+    world.commands.append(start("e", dedupe="order-1"))
+    await world.deliver(heir)
+    await world.run_until(heir, lambda: ended(heir, world.commands[4].run_id))
+
+
+async def test_a_redelivered_command_changes_nothing() -> None:
+    """Commands may arrive twice, with the same or a new offset."""
+    app = App(three_steps)
+    world = World(app)
+    world.commands = [start("a"), start("a"), start("a", dedupe="x"), start("a", dedupe="x")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, world.commands[0].run_id) and owner.next_command == 4)
+    assert len(app.calls) == 4
+
+
+async def test_an_ended_run_is_purged() -> None:
+    """After its retention nothing of a run is left, in state and changelog, and its timers are gone."""
+    world = World(App(three_steps), rules=Rules(linear_retry_seconds=0, retention_ms=60_000))
+    world.commands = [start("a")]
+    run = world.commands[0].run_id
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, run))
+    await owner.close()
+    world.clock.now += 60_001
+    heir = world.owner()
+    await heir.open()
+    await world.run_until(heir, lambda: heir.load(run) is None)
+    assert [key for key, _ in heir._state.scan(b"", b"\xff")] == [b"offset"]
+    folded = {key: value for key, value in world.log.records}
+    assert [key for key, value in folded.items() if value is not None] == [b"offset"]
+
+
+async def test_a_zombie_cannot_write() -> None:
+    """An owner that was paused while another took over fails at its next commit and calls nobody."""
+    app = App(three_steps)
+    world = World(app, store=MemoryStore())
+    world.commands = [start("a")]
+    zombie = world.owner()
+    await zombie.open()
+    world.store = MemoryStore()
+    heir = world.owner()
+    await heir.open()
+    await world.deliver(zombie)
+    with pytest.raises(Fenced):
+        await world.run_until(zombie, lambda: False)
+    assert world.log.records == []
+    assert app.calls == []
+
+
+async def test_cancel_is_answered_after_the_commit() -> None:
+    """Whoever cancels hears of it once it is true; a cancel command for an ended run changes nothing."""
+    world = World(App(lambda run, job: steps('{"op":"Sleep","id":"z","name":"1h"}')))
+    command = start("a")
+    world.commands = [command]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    heard: list[Run | None] = []
+    owner.put(RunFact(command.run_id, CancelRequested("a person"), heard.append))
+    await world.run_until(owner, lambda: bool(heard))
+    assert heard[0] is not None
+    assert heard[0].ended is not None
+    assert heard[0].ended.status == "Cancelled"
+    size = len(world.log.records)
+    world.commands.append(CancelRun(command.run_id))  # type: ignore[arg-type]
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: owner.next_command == 2)
+    assert len(world.log.records) == size + 1, "only the applied offset"
+
+
+async def test_an_undecodable_command_is_passed_over() -> None:
+    """A poison record never blocks its partition."""
+    world = World(App(three_steps))
+    world.commands = [None, start("a")]  # type: ignore[list-item]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, world.commands[1].run_id))
