@@ -22,6 +22,11 @@ def ended(owner: PartitionOwner, *runs: RunId) -> bool:
     return all((run := owner.load(each)) is not None and run.ended is not None for each in runs)
 
 
+def asleep(owner: PartitionOwner, run_id: RunId) -> bool:
+    run = owner.load(run_id)
+    return run is not None and JobId("sleep/z") in run.jobs
+
+
 async def test_runs_to_the_end() -> None:
     """Three sequential steps take four calls, and the output is remembered with the status."""
     app = App(three_steps)
@@ -122,7 +127,7 @@ async def test_sleep_survives_its_owner() -> None:
     owner = world.owner()
     await owner.open()
     await world.deliver(owner)
-    await world.run_until(owner, lambda: bool((r := owner.load(run)) and JobId("sleep/z") in r.jobs))
+    await world.run_until(owner, lambda: asleep(owner, run))
     await owner.close()
     world.clock.now += 3_600_000
     heir = world.owner()
@@ -196,7 +201,7 @@ async def test_an_ended_run_is_purged() -> None:
     await heir.open()
     await world.run_until(heir, lambda: heir.load(run) is None)
     assert [key for key, _ in heir._state.scan(b"", b"\xff")] == [b"offset"]
-    folded = {key: value for key, value in world.log.records}
+    folded = dict(world.log.records)
     assert [key for key, value in folded.items() if value is not None] == [b"offset"]
 
 
