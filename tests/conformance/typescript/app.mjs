@@ -1,0 +1,175 @@
+// The scenarios with the TypeScript SDK, served by its own Node server; see ../scenarios.py for what each must do.
+import http from "node:http";
+import { Inngest, NonRetriableError, RetryAfterError, StepError } from "inngest";
+import { serve } from "inngest/node";
+
+const APP = process.env.CONFORMANCE_APP ?? "app";
+const HOLD_MILLIS = 30_000;
+// The server's calls are counted exactly when the SDK does not checkpoint, which it does by default.
+const CHECKPOINTING = process.env.CONFORMANCE_CHECKPOINTING === "1";
+const VALUES = [
+  null, "", 0, false, [], {}, "žluťoučký 💡\u2028", 1.5, Number.MAX_SAFE_INTEGER, { data: 1 }, { error: "no" },
+];
+
+const client = new Inngest({ id: APP, checkpointing: CHECKPOINTING });
+const functions = [];
+const journal = new Map();
+
+const note = (run, what) => journal.set(run, [...(journal.get(run) ?? []), { what, at: Date.now() }]);
+const count = (run, what) => (journal.get(run) ?? []).filter((line) => line.what === what).length;
+
+async function hold(run, what, times) {
+  for (const end = Date.now() + HOLD_MILLIS; count(run, what) < times; ) {
+    if (Date.now() > end) throw new Error(`${what} was noted ${count(run, what)} times, waited for ${times}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function scenario(id, retries, handler) {
+  const enter = (ctx) => {
+    note(ctx.runId, "enter");
+    return handler(ctx);
+  };
+  functions.push(client.createFunction({ id, retries, triggers: { event: `${APP}/${id}` } }, enter));
+}
+
+// A step that notes that its code ran; with `holdEntries`, only once the function was entered that many times.
+const step = (ctx, id, result, holdEntries = 0) =>
+  ctx.step.run(id, async () => {
+    note(ctx.runId, `step:${id}:${ctx.attempt}`);
+    if (holdEntries) await hold(ctx.runId, "enter", holdEntries);
+    return result();
+  });
+
+const fail = (error) => {
+  throw error;
+};
+
+scenario("single", 0, (ctx) => step(ctx, "only", () => ctx.event.data.n + 1));
+
+scenario("no-step", 0, ({ event, events }) => ({
+  name: event.name, id: event.id, data: event.data, events: events.length,
+}));
+
+scenario("sequential", 0, async (ctx) => {
+  const a = await step(ctx, "a", () => ctx.event.data.n + 1);
+  const b = await step(ctx, "b", () => a * 2);
+  const c = await step(ctx, "c", () => b - 2);
+  return { a, b, c };
+});
+
+scenario("repeated", 0, async (ctx) => {
+  const found = [];
+  for (let index = 0; index < 3; index++) found.push(await step(ctx, "again", () => index));
+  return found;
+});
+
+scenario("values", 0, async (ctx) => {
+  const found = [];
+  for (const [place, value] of VALUES.entries()) found.push(await step(ctx, `value-${place}`, () => value));
+  return found;
+});
+
+scenario("retried", 3, async (ctx) => {
+  const flaky = await step(ctx, "flaky", () => (ctx.attempt === 2 ? ctx.attempt : fail(new Error("not yet"))));
+  return { flaky, after: await step(ctx, "after", () => ctx.attempt) };
+});
+
+scenario("caught", 1, async (ctx) => {
+  try {
+    await step(ctx, "broken", () => fail(new Error("it is broken")));
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    return { caught: error.message, after: await step(ctx, "after", () => "went on") };
+  }
+});
+
+scenario("uncaught", 1, (ctx) => step(ctx, "broken", () => fail(new Error("it is broken"))));
+
+scenario("function-error", 1, () => fail(new Error("the function is broken")));
+
+scenario("function-recovers", 2, async (ctx) => {
+  await step(ctx, "before", () => 1);
+  if (ctx.attempt < 2) throw new Error("not yet");
+  return { attempt: ctx.attempt };
+});
+
+scenario("non-retriable", 3, () => fail(new NonRetriableError("never again")));
+
+scenario("step-non-retriable", 3, (ctx) => step(ctx, "broken", () => fail(new NonRetriableError("never again"))));
+
+scenario("retry-after", 1, (ctx) =>
+  step(ctx, "limited", () => (ctx.attempt === 0 ? fail(new RetryAfterError("too fast", "3s")) : ctx.attempt)),
+);
+
+scenario("sleep", 0, async (ctx) => {
+  await step(ctx, "before", () => 1);
+  await ctx.step.sleep("nap", "1500ms");
+  return step(ctx, "after", () => "awake");
+});
+
+scenario("sleep-until", 0, async (ctx) => {
+  const until = await step(ctx, "before", () => new Date(Date.now() + 1500).toISOString());
+  await ctx.step.sleepUntil("nap", until);
+  return step(ctx, "after", () => "awake");
+});
+
+scenario("parallel", 0, async (ctx) => {
+  const first = await Promise.all([step(ctx, "a", () => 1), step(ctx, "b", () => 2)]);
+  return [...first, ...(await Promise.all([step(ctx, "c", () => 3), step(ctx, "d", () => 4)]))];
+});
+
+scenario("parallel-then-step", 0, async (ctx) => {
+  const both = await Promise.all([step(ctx, "a", () => 1), step(ctx, "b", () => 2)]);
+  return [...both, await step(ctx, "after", () => 3)];
+});
+
+scenario("parallel-failure", 0, async (ctx) => {
+  try {
+    await Promise.all([step(ctx, "a", () => 1), step(ctx, "b", () => fail(new Error("b is broken")))]);
+  } catch (error) {
+    return { caught: error.message };
+  }
+});
+
+scenario("parallel-sleep", 0, async (ctx) => {
+  await Promise.all([step(ctx, "a", () => 1), ctx.step.sleep("nap", "1500ms")]);
+  return step(ctx, "after", () => "awake");
+});
+
+scenario("race", 0, async (ctx) => {
+  const pair = (one, two) => ctx.group.parallel({ mode: "race" }, () => Promise.all([one(), two()]));
+  const first = await pair(() => step(ctx, "a", () => 1), () => step(ctx, "b", () => 2, 4));
+  return [...first, ...(await pair(() => step(ctx, "c", () => 3), () => step(ctx, "d", () => 4, 8)))];
+});
+
+// The slow step is let go only when the function has gone on without it.
+scenario("race-winner", 0, async (ctx) => {
+  const slow = () =>
+    ctx.step.run("slow", async () => {
+      note(ctx.runId, `step:slow:${ctx.attempt}`);
+      await hold(ctx.runId, "step:after:0", 1);
+      return "slow";
+    });
+  const winner = await ctx.group.parallel(() => Promise.race([step(ctx, "fast", () => "fast"), slow()]));
+  return { winner, after: await step(ctx, "after", () => "went on") };
+});
+
+scenario("big-state", 0, async (ctx) => {
+  const parts = [];
+  for (let i = 0; i < 6; i++) parts.push(await step(ctx, `part-${i}`, () => String(i).repeat(900_000)));
+  return { length: parts.join("").length, last: parts.at(-1).slice(0, 3) };
+});
+
+const inngest = serve({ client, functions });
+
+const server = http.createServer((request, response) => {
+  const [, place, run] = request.url.split("/");
+  if (place !== "journal") return inngest(request, response);
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify(journal.get(run) ?? []));
+});
+
+server.listen(Number(process.env.CONFORMANCE_PORT ?? 0), "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});
