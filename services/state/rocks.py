@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Never
 
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DbClosedError,
@@ -267,8 +268,13 @@ class RocksStore:
         tables.set_block_cache(self._cache)
         tables.set_block_size(8 * 1024)
         tables.set_bloom_filter(10, False)
-        # In the cache they are bounded; outside they would grow with the state.
+        # In the cache, indexes and filters are bounded; outside they would grow with the state. In small pieces,
+        # because one that is larger than a cache shard (a 32nd of the cache) would be read anew every time.
         tables.set_cache_index_and_filter_blocks(True)
+        tables.set_index_type(BlockBasedIndexType.two_level_index_search())
+        tables.set_partition_filters(True)
+        tables.set_metadata_block_size(4 * 1024)
+        tables.set_pin_top_level_index_and_filter(True)
         tables.set_pin_l0_filter_and_index_blocks_in_cache(True)
         tables.set_format_version(5)
         return tables
