@@ -2,7 +2,7 @@
 
 The changelog is the truth, so nothing here waits for the disk: a batch goes to the write-ahead log without fsync. A
 killed process loses nothing; a machine that loses power comes back with an earlier state, whole and with its own
-offset, because the pairs and the offset share one log. `docs/decisions/002-rocksdb-options.md` has the measurements.
+offset, because the pairs and the offset share one log. `docs/decisions/010-rocksdb-options.md` has the measurements.
 """
 
 from __future__ import annotations
