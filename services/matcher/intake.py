@@ -1,0 +1,127 @@
+"""What happens to one record, from its arrival to its acknowledgement.
+
+Crash order, by `Intake.take`:
+1. decode, and wait for the function table that its sender had seen;
+2. match (pure) → start commands, or a dead letter;
+3. send them; nothing is acknowledged yet;
+4. when all in-sync replicas have them, and every earlier record of the partition is done with, acknowledge.
+Dying anywhere repeats the record: the commands carry the same ids, and the second arrival changes nothing.
+
+While Kafka does not take records, librdkafka tries again, in order, for five minutes; new records wait. After that the
+process ends with an error, nothing acknowledged, and whoever supervises it starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ..errors import Unavailable, UndecodableRecord
+from ..kafka.produce import AsyncProducer, Outgoing
+from ..kafka.registry import FunctionRegistry
+from ..messages.codec import Codec
+from ..messages.incoming import Arrival, IncomingEvents
+from ..messages.records import Event
+from ..messages.topics import Topics
+from . import acknowledgements
+from .acknowledgements import Acknowledgements
+from .matching import Conditions, match
+from .records import dead_letter, registry_offset, starts
+
+log = logging.getLogger(__name__)
+
+#: How long an event waits for the functions that its sender had seen, before it is matched with those we know.
+REGISTRY_SECONDS = 10.0
+#: Between two attempts to look up a schema while the schema registry is away.
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the matcher works with; all of it belongs to one event loop."""
+
+    incoming: IncomingEvents
+    registry: FunctionRegistry
+    producer: AsyncProducer
+    codec: Codec
+    topics: Topics
+
+
+class Intake:
+    """Takes records one after the other; what they start is on its way while the next is taken."""
+
+    def __init__(self, ports: Ports, max_in_flight: int, fail: Callable[[Exception], None]) -> None:
+        """`fail` is told, once and for all, that a delivery failed for good."""
+        self._ports = ports
+        self._max_in_flight = max_in_flight
+        self._fail = fail
+        self._conditions = Conditions()
+        self._acknowledgements = Acknowledgements()
+        self._room = asyncio.Event()
+
+    async def take(self, arrival: Arrival, key: bytes | None, acknowledge: Callable[[], object]) -> None:
+        """See the crash order above. Returns when the record's commands are on their way, not when they arrived."""
+        place = (arrival.topic, arrival.partition)
+        waiting = self._acknowledgements.arrived(place, acknowledge)
+        outgoing = await self._outgoing(arrival, key)
+        if not outgoing:
+            self._acknowledgements.done(waiting)
+            return
+        while self._ports.producer.in_flight > self._max_in_flight:
+            self._room.clear()
+            await self._room.wait()
+        sent = self._ports.producer.send_all(outgoing)
+        sent.add_done_callback(partial(self._delivered, waiting))
+
+    def _delivered(self, waiting: acknowledgements.Arrival, sent: asyncio.Future[int]) -> None:
+        self._room.set()
+        if sent.cancelled():
+            return
+        error = sent.exception()
+        if error is None:
+            self._acknowledgements.done(waiting)
+        else:
+            self._fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    async def _outgoing(self, arrival: Arrival, key: bytes | None) -> list[Outgoing]:
+        try:
+            return await self._matched(arrival)
+        except UndecodableRecord as error:
+            reason = str(error)
+        except Unavailable:
+            raise
+        except Exception as error:  # one record must not stop all others, and must not vanish either
+            log.exception("matching %s/%s@%s failed", arrival.topic, arrival.partition, arrival.offset)
+            reason = f"the matcher failed on this event, please report it: {error!r}"
+        log.warning("%s/%s@%s is a dead letter: %s", arrival.topic, arrival.partition, arrival.offset, reason)
+        ports = self._ports
+        return [dead_letter(arrival, key, reason, int(time.time() * 1000), ports.topics, ports.codec)]
+
+    async def _matched(self, arrival: Arrival) -> list[Outgoing]:
+        ports = self._ports
+        event = await self._decoded(arrival)
+        seen = registry_offset(arrival.headers)
+        if seen > ports.registry.table.offset and not await ports.registry.reached(seen, REGISTRY_SECONDS):
+            log.warning(
+                "%s/%s@%s: its sender had seen the functions topic up to %s, we have %s after %s s: matched without",
+                arrival.topic,
+                arrival.partition,
+                arrival.offset,
+                seen,
+                ports.registry.table.offset,
+                REGISTRY_SECONDS,
+            )
+        return starts(match(event, ports.registry.table, self._conditions), ports.topics, ports.codec)
+
+    async def _decoded(self, arrival: Arrival) -> Event:
+        internal = arrival.topic == self._ports.topics.internal_events
+        while True:
+            try:
+                return self._ports.incoming.decode(arrival, internal)
+            except Unavailable as error:
+                log.warning("%s/%s waits: %s", arrival.topic, arrival.partition, error)
+                await asyncio.sleep(RETRY_SECONDS)
