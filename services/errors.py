@@ -11,6 +11,7 @@
     ├── InvalidSettings         an environment variable or flag
     ├── TopicMismatch           a topic exists with another shape than needed
     ├── Unavailable             a dependency does not answer; the same call may succeed later
+    │   └── Overloaded          too much is on its way already
     └── Fenced                  another owner has taken over this partition
 
 Each class answers `retryable` (may the same call succeed later?). Domain outcomes (a step failed, a run was
@@ -68,6 +69,10 @@ class Unavailable(PenstockError):
     """A dependency (Kafka, a database, an owner) does not answer within its bound."""
 
     retryable = True
+
+
+class Overloaded(Unavailable):
+    """Too much is on its way already; taking more would only make it wait longer."""
 
 
 class Fenced(PenstockError):

@@ -1,0 +1,120 @@
+"""What ingest writes to Kafka, and when it must not: the only door from HTTP to the topics.
+
+Until Kafka and the function table are there, and whenever too much is on its way unacknowledged, nothing is taken
+in: whoever sends learns at once that it should try again, instead of waiting behind others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import Overloaded, Unavailable
+from ..functions.registration import app_key
+from ..functions.table import FunctionTable
+from ..kafka.produce import Outgoing
+from ..messages.codec import Codec
+from ..messages.records import App, Event, Function
+from ..messages.topics import Topics
+
+REGISTRY_HEADER = "penstock-registry"
+#: The producer gives up by itself at the bound; this is the time to hear of it.
+GRACE_SECONDS = 1.0
+
+
+class Producer(Protocol):
+    """Sends records; the future is done when all in-sync replicas have all of them."""
+
+    @property
+    def in_flight(self) -> int:
+        """Records sent and not yet acknowledged."""
+
+    def send_all(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """Gives the last offset, or raises `Unavailable`."""
+
+
+class Registry(Protocol):
+    """The function table and how far it has come."""
+
+    @property
+    def table(self) -> FunctionTable:
+        """All functions and apps, as far as read."""
+
+    async def reached(self, offset: int, timeout_seconds: float) -> bool:
+        """True as soon as the table holds the topic up to the offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may be on its way, and how long a sender waits."""
+
+    max_unacknowledged_events: int
+    kafka_timeout_seconds: float
+
+
+class Publisher:
+    """Writes events and registrations. Returning means: on all in-sync replicas.
+
+    What is on its way when the process dies may or may not be on the topic; the sender got no answer and sends again.
+    """
+
+    def __init__(self, topics: Topics, codec: Codec, bounds: Bounds) -> None:
+        self.waiting_for: str | None = "Kafka"
+        """What is missing before anything can be taken in; None when nothing is."""
+        self._topics = topics
+        self._codec = codec
+        self._bounds = bounds
+        self._open: tuple[Producer, Registry] | None = None
+
+    def open(self, producer: Producer, registry: Registry) -> None:
+        """From now on take in what comes."""
+        self._open = (producer, registry)
+        self.waiting_for = None
+
+    @property
+    def table(self) -> FunctionTable:
+        """The functions known so far; empty while waiting."""
+        return self._open[1].table if self._open else FunctionTable()
+
+    async def events(self, events: Sequence[Event]) -> None:
+        """Write all of them. Raises `Overloaded` before any is sent, `Unavailable` when not all were acknowledged."""
+        producer, registry = self._parts()
+        if producer.in_flight >= self._bounds.max_unacknowledged_events:
+            raise Overloaded(f"{producer.in_flight} events wait for Kafka already; send again in a moment")
+        seen = [(REGISTRY_HEADER, b"%d" % registry.table.offset)]
+        topic, encode = self._topics.events, self._codec.encode
+        records = [Outgoing(topic, (e.id or e.internal_id).encode(), encode(e), seen) for e in events]
+        await self._acknowledged(producer.send_all(records))
+
+    async def functions(self, records: Sequence[Function | App]) -> None:
+        """Write records of the functions topic and wait until our own table holds them.
+
+        So whoever is told that its app is registered finds it triggered by its very next event.
+        """
+        if not records:
+            return
+        producer, registry = self._parts()
+        topic = self._topics.functions
+        sent = producer.send_all([Outgoing(topic, _key(r), self._codec.encode(r)) for r in records])
+        offset = await self._acknowledged(sent)
+        if not await registry.reached(offset, self._bounds.kafka_timeout_seconds):
+            raise Unavailable("the registration was written, but is not readable yet; send it again")
+
+    def _parts(self) -> tuple[Producer, Registry]:
+        if self._open is None:
+            raise Unavailable(f"waiting for {self.waiting_for}; send again in a moment")
+        return self._open
+
+    async def _acknowledged(self, sent: asyncio.Future[int]) -> int:
+        bound = self._bounds.kafka_timeout_seconds + GRACE_SECONDS
+        try:
+            async with asyncio.timeout(bound):
+                return await sent
+        except TimeoutError as error:
+            raise Unavailable(f"Kafka did not acknowledge within {bound:g} s; send again") from error
+
+
+def _key(record: Function | App) -> bytes:
+    return (app_key(record.name) if isinstance(record, App) else record.key).encode()
