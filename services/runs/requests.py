@@ -60,10 +60,10 @@ def may_know_function(sdk: str, *, checkpointing: bool = False) -> bool:
     return checkpointing or not sdk.startswith(("js:", "inngest-js"))
 
 
-def encode_call(call: CallInput, *, allow_use_api: bool, name_function: bool = True) -> bytes:
+def encode_call(call: CallInput, *, allow_use_api: bool, name_function: bool = False) -> bytes:
     """The body. With `allow_use_api` a large state is left out, and the SDK told to fetch it.
 
-    `name_function`: see `may_know_function`.
+    `name_function`: see `may_know_function`; left out by default, which suits every SDK.
     """
     use_api = allow_use_api and sum(map(len, call.steps.values())) > MAX_STATE_BYTES
     body = _encode(call, use_api=use_api, name_function=name_function)
