@@ -1,0 +1,63 @@
+"""The changelog on a real broker: atomic commits, fencing, and reading to the end over commit markers."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import Fenced
+from penstock.executor.changelog import KafkaChangelog
+from penstock.kafka.produce import Outgoing
+from penstock.settings import KafkaSettings
+
+
+def read_all(settings: KafkaSettings, after: int = -1) -> list[tuple[bytes, bytes | None]]:
+    reader = KafkaChangelog(settings, 1)
+    return [pair for batch, _ in reader.read(after) for pair in batch]
+
+
+def test_what_is_committed_is_read(kafka_settings: KafkaSettings) -> None:
+    """Records come back in order, tombstones too, and reading ends behind the last commit marker."""
+    changelog = KafkaChangelog(kafka_settings, 1)
+    changelog.fence()
+    assert read_all(kafka_settings) == []
+    first = changelog.commit({b"a": b"1", b"b": b"2"}, ())
+    second = changelog.commit({b"a": None}, ())
+    assert second > first
+    assert read_all(kafka_settings) == [(b"a", b"1"), (b"b", b"2"), (b"a", None)]
+    assert read_all(kafka_settings, first) == [(b"a", None)]
+    assert read_all(kafka_settings, second) == []
+    changelog.close()
+
+
+def test_a_successor_fences(kafka_settings: KafkaSettings) -> None:
+    """Once another owner has fenced, the earlier one can never write again, whatever it had begun."""
+    zombie = KafkaChangelog(kafka_settings, 1)
+    zombie.fence()
+    zombie.commit({b"k": b"zombie"}, ())
+    heir = KafkaChangelog(kafka_settings, 1)
+    heir.fence()
+    with pytest.raises(Fenced):
+        zombie.commit({b"k": b"late"}, ())
+    heir.commit({b"k": b"heir"}, ())
+    assert read_all(kafka_settings) == [(b"k", b"zombie"), (b"k", b"heir")]
+    zombie.close()
+    heir.close()
+
+
+def test_commands_are_part_of_the_commit(kafka_settings: KafkaSettings) -> None:
+    """What is sent to other topics belongs to the same transaction and keeps to its partition."""
+    changelog = KafkaChangelog(kafka_settings, 1)
+    changelog.fence()
+    topic = kafka_settings.topics().run_steps
+    changelog.commit({b"k": b"v"}, [Outgoing(topic, b"run", b"command", partition=3)])
+    changelog.close()
+    from confluent_kafka import Consumer, TopicPartition
+
+    from penstock.kafka import clients
+
+    consumer = Consumer(clients.consumer(kafka_settings, "test", "test"))
+    consumer.assign([TopicPartition(topic, 3, 0)])
+    message = consumer.poll(10.0)
+    assert message is not None
+    assert message.value() == b"command"
+    consumer.close()
