@@ -1,0 +1,62 @@
+"""The findings for people: a table in the terminal, a page in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from .results import Figure, Phase, Report
+
+
+def number(value: float) -> str:
+    """Three digits that matter."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def table(phases: Iterable[Phase]) -> Table:
+    """All figures with targets and verdicts."""
+    shown = Table("phase", "figure", "measured", "target", "", title="penstock benchmark")
+    for phase in phases:
+        for index, figure in enumerate(phase.figures):
+            shown.add_row(phase.name if index == 0 else "", *_cells(figure), end_section=False)
+        for problem in phase.problems:
+            shown.add_row("", f"[red]{problem}[/red]", "", "", "")
+        shown.add_section()
+    return shown
+
+
+def markdown(report: Report) -> str:
+    """The page to keep."""
+    lines = ["# Benchmark report", "", "```", report.command, "```", "", "| machine | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in report.machine.items()]
+    lines += [
+        "",
+        "Latencies are from the time an event was due to be sent; CPU is user and system time, broker included.",
+    ]
+    for phase in report.phases:
+        lines += ["", f"## {phase.name}", "", "| figure | measured | target | |", "|---|---:|---:|---|"]
+        lines += [f"| {' | '.join(_cells(figure))} |" for figure in phase.figures]
+        lines += [f"\n**{problem}**" for problem in phase.problems]
+        lines += _by_process(phase)
+    return "\n".join(lines) + "\n"
+
+
+def _cells(figure: Figure) -> tuple[str, str, str, str]:
+    target = "" if figure.target is None else str(figure.target)
+    return figure.name, f"{number(figure.value)} {figure.unit}", target, figure.verdict()
+
+
+def _by_process(phase: Phase) -> list[str]:
+    names = list(phase.rss_mb or phase.cpu_ms_per_unit)
+    if not names:
+        return []
+    lines = ["", f"| by process | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
+    if phase.cpu_ms_per_unit:
+        cells = " | ".join(number(phase.cpu_ms_per_unit.get(name, 0.0)) for name in names)
+        lines.append(f"| CPU ms each | {cells} |")
+    if phase.rss_mb:
+        lines.append(f"| RSS MB | {' | '.join(number(phase.rss_mb[name]) for name in names)} |")
+    return lines
