@@ -15,7 +15,7 @@ from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import ConnectTimeoutError, DetailedPyreqwestError
+from pyreqwest.exceptions import ConnectTimeoutError, DetailedPyreqwestError, NetworkError
 from pyreqwest.response import Response
 
 from ..messages.signature import canonical, sign
@@ -26,6 +26,10 @@ CONNECT_SECONDS = 10
 #: Shorter than the five seconds after which the usual app servers close an idle connection, so that no call meets
 #: one that is just being closed.
 IDLE_CONNECTION_SECONDS = 4
+#: A connection found closed this soon after sending was closed before the app could read the request. The request is
+#: sent once more at once: otherwise an app that ends its idle connections would cost runs an attempt now and then.
+STALE_CONNECTION_SECONDS = 0.5
+_STALE = ("connection closed before message completed", "Connection reset by peer", "Broken pipe")
 MAX_REDIRECTS = 3
 #: A larger body is brought into its signed form in a thread, so that the other calls do not wait for it.
 SIGN_IN_THREAD_BYTES = 64 * 1024
@@ -96,13 +100,23 @@ class HttpCaller:
         """Send the request, and again to where the app sends us, method and body kept."""
         url = request.url
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._send(url, request)
+            answer = await self._send_on_live_connection(url, request)
             if not isinstance(answer, str):
                 return answer
             if not _may_follow(url, answer):
                 return _failed(request, f"it redirects to {_address(answer)}, which is no place to follow it to")
             url = answer
         return _failed(request, f"more than {MAX_REDIRECTS} redirects, the last to {_address(url)}")
+
+    async def _send_on_live_connection(self, url: str, request: FunctionCall) -> Reply | str:
+        now = asyncio.get_running_loop().time
+        give_up = now() + STALE_CONNECTION_SECONDS
+        try:
+            return await self._send(url, request)
+        except NetworkError as error:
+            if now() > give_up or not _innermost(error).startswith(_STALE):
+                raise
+        return await self._send(url, request)
 
     async def _send(self, url: str, request: FunctionCall) -> Reply | str:
         """The reply, or the URL to which the app sends us."""
