@@ -44,12 +44,12 @@ class WriterSchemas(Protocol):
         """
 
 
-def avro_schema(schema: Parsed, named: Mapping[str, Any] | None = None) -> WriterSchema:
+def avro_schema(schema: Parsed, named: dict[str, Any] | None = None) -> WriterSchema:
     """Parse an Avro schema and make sure that no record can do harm with it.
 
-    `named` holds schemas it refers to, parsed before, by full name.
+    `named` holds the types it may refer to, by full name, and takes in those that it defines.
     """
-    known: dict[str, Any] = dict(named or {})
+    known = {} if named is None else named
     try:
         parsed: Parsed = fastavro.parse_schema(schema, named_schemas=known)
         _SmallestSizes(known).of(parsed)

@@ -1,0 +1,27 @@
+"""`INSERT … ON CONFLICT`, which SQLite and PostgreSQL both have, under one name."""
+
+from __future__ import annotations
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+
+Insert = postgresql.Insert | sqlite.Insert
+
+
+def insert_for(dialect: Dialect, table: Table) -> Insert:
+    """An insert that knows conflicts, in the database's own dialect."""
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_new(dialect: Dialect, table: Table) -> Insert:
+    """Insert rows; those that are there stay as they are."""
+    return insert_for(dialect, table).on_conflict_do_nothing()
+
+
+def upsert(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> Insert:
+    """Insert rows of exactly these columns; of rows that are there, these columns are replaced and no others."""
+    keys = [column.name for column in table.primary_key]
+    insert = insert_for(dialect, table)
+    replaced = {name: insert.excluded[name] for name in columns if name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=replaced)
