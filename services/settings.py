@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from platformdirs import user_cache_path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -43,6 +44,13 @@ class KafkaSettings(_Settings):
         return Topics(self.topic_prefix, self.event_partitions, self.run_partitions)
 
 
+class BrokerSettings(_Settings):
+    """The embedded broker of `penstock dev` and of the tests."""
+
+    #: Jars and start-up cache, shared by all projects of a user; the default follows XDG_CACHE_HOME.
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("penstock"))
+
+
 class ServerSettings(_Settings):
     """The HTTP side: where SDKs and senders come in."""
 
@@ -62,6 +70,8 @@ class ServerSettings(_Settings):
     #: Comma-separated URLs of apps to sync at start and to poll.
     app_urls: str = ""
     app_poll_seconds: float = Field(default=5.0, gt=0)
+    #: In dev, look for apps on the ports and paths where frameworks serve them by default.
+    discover_apps: bool = True
 
 
 class MatcherSettings(_Settings):

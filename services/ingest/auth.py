@@ -1,19 +1,15 @@
 """Keys: who may send events, and who may register apps and ask about runs.
 
-All comparisons take the same time whatever is compared. A signing key is written `signkey-<env>-<hex>`; SDKs send it
-with or without that prefix, plain or as the SHA-256 of the bytes that the hex stands for.
+All comparisons take the same time whatever is compared. How a signing key is shown is `messages.signature`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import re
 from dataclasses import dataclass
 
+from ..messages.signature import bearer_matches
 from ..settings import ServerSettings
-
-_PREFIX = re.compile(r"^signkey-\w+?-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +31,21 @@ class EventKeys:
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """Tokens that a bearer may show; none means that nobody is asked."""
+    """Keys that a bearer may show, plain or hashed; none means that nobody is asked."""
 
-    tokens: tuple[bytes, ...] = ()
+    keys: tuple[str, ...] = ()
 
     @classmethod
     def from_settings(cls, settings: ServerSettings) -> SigningKeys:
-        keys = (settings.signing_key, settings.signing_key_fallback)
-        return cls(tuple(token.encode() for key in keys if key.strip() for token in _tokens(key.strip())))
+        keys = (settings.signing_key.strip(), settings.signing_key_fallback.strip())
+        return cls(tuple(key for key in keys if key))
 
     def accept(self, authorization: str | None) -> bool:
         """True when the `Authorization` header shows a key of ours, or there is none to show."""
-        if not self.tokens:
+        if not self.keys:
             return True
         scheme, _, token = (authorization or "").partition(" ")
-        return scheme.lower() == "bearer" and _is_one_of(_PREFIX.sub("", token.strip()), self.tokens)
-
-
-def _tokens(key: str) -> list[str]:
-    plain = _PREFIX.sub("", key)
-    try:
-        return [plain, hashlib.sha256(bytes.fromhex(plain)).hexdigest()]
-    except ValueError:  # not hex: shown plain only
-        return [plain]
+        return scheme.lower() == "bearer" and sum(bearer_matches(token, key) for key in self.keys) > 0
 
 
 def _is_one_of(given: str, known: tuple[bytes, ...]) -> bool:

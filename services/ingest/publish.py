@@ -65,7 +65,7 @@ class Publisher:
         """What is missing before anything can be taken in; None when nothing is."""
         self._topics = topics
         self._codec = codec
-        self._bounds = bounds
+        self.bounds = bounds
         self._open: tuple[Producer, Registry] | None = None
 
     def open(self, producer: Producer, registry: Registry) -> None:
@@ -81,7 +81,7 @@ class Publisher:
     async def events(self, events: Sequence[Event]) -> None:
         """Write all of them. Raises `Overloaded` before any is sent, `Unavailable` when not all were acknowledged."""
         producer, registry = self._parts()
-        if producer.in_flight >= self._bounds.max_unacknowledged_events:
+        if producer.in_flight >= self.bounds.max_unacknowledged_events:
             raise Overloaded(f"{producer.in_flight} events wait for Kafka already; send again in a moment")
         seen = [(REGISTRY_HEADER, b"%d" % registry.table.offset)]
         topic, encode = self._topics.events, self._codec.encode
@@ -99,7 +99,7 @@ class Publisher:
         topic = self._topics.functions
         sent = producer.send_all([Outgoing(topic, _key(r), self._codec.encode(r)) for r in records])
         offset = await self._acknowledged(sent)
-        if not await registry.reached(offset, self._bounds.kafka_timeout_seconds):
+        if not await registry.reached(offset, self.bounds.kafka_timeout_seconds):
             raise Unavailable("the registration was written, but is not readable yet; send it again")
 
     def _parts(self) -> tuple[Producer, Registry]:
@@ -108,7 +108,7 @@ class Publisher:
         return self._open
 
     async def _acknowledged(self, sent: asyncio.Future[int]) -> int:
-        bound = self._bounds.kafka_timeout_seconds + GRACE_SECONDS
+        bound = self.bounds.kafka_timeout_seconds + GRACE_SECONDS
         try:
             async with asyncio.timeout(bound):
                 return await sent

@@ -1,0 +1,81 @@
+"""The HTTP application: every route, its middleware and its errors, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..errors import PenstockError
+from ..settings import KafkaSettings, ServerSettings
+from .answers import ServerKind, on_bug, on_http_error, on_penstock_error, on_sender_gone
+from .auth import EventKeys, SigningKeys
+from .bodies import BodyReader
+from .event_api import PREFIX, EventApi
+from .health import Health
+from .owners import Owners
+from .publish import Publisher
+from .registrar import Registrar
+from .registration_api import RegistrationApi
+from .run_api import RunApi
+from .status_api import StatusApi
+
+
+def now_ms() -> int:
+    """The clock of events: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application talks to."""
+
+    publisher: Publisher
+    registrar: Registrar
+    owners: Owners
+    client: httpx.AsyncClient
+
+
+class IngestApp:
+    """Events go straight to their API, everything else through the router: most requests are events."""
+
+    def __init__(self, events: ASGIApp, others: ASGIApp) -> None:
+        self._events = events
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._events(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+
+def ingest_app(
+    server: ServerSettings, kafka: KafkaSettings, parts: Parts, more_routes: Sequence[BaseRoute] = ()
+) -> IngestApp:
+    """The application of one ingest process; `more_routes` are other rooms' that it serves along."""
+    bodies, signing = BodyReader(server.max_body_bytes), SigningKeys.from_settings(server)
+    routes = [
+        *RegistrationApi(parts.registrar, signing, bodies, server.mode).routes(),
+        *StatusApi(server, parts.publisher, Health(kafka, parts.publisher)).routes(),
+        *RunApi(parts.owners, signing, parts.client, kafka.run_partitions).routes(),
+        *more_routes,
+    ]
+    others = Starlette(
+        routes=routes,
+        middleware=[Middleware(ServerKind, kind=server.mode)],
+        exception_handlers={
+            PenstockError: on_penstock_error,
+            HTTPException: on_http_error,
+            ConnectionAbortedError: on_sender_gone,
+            Exception: on_bug,
+        },
+    )
+    return IngestApp(EventApi(parts.publisher, EventKeys.from_settings(server), bodies, server.mode, now_ms), others)
