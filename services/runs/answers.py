@@ -137,7 +137,7 @@ def _asked_for_nothing(turn: Turn, job: JobScheduled) -> None:
 
 
 def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped) -> None:
-    _expect_siblings(turn, ops)
+    _expect_siblings(turn, job, ops)
     completions: list[Completion] = []
     retried = False
     for op in ops:
@@ -163,18 +163,19 @@ def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped) 
         turn.progress(pending=turn.run.pending - {step for step, _ in completions})
 
 
-def _expect_siblings(turn: Turn, ops: Sequence[Op]) -> None:
+def _expect_siblings(turn: Turn, job: JobScheduled, ops: Sequence[Op]) -> None:
+    """Steps asked for together are waited for together; those in a race hold nobody back."""
     if len(ops) < 2:
         return
     turn.progress(disable_immediate_execution=True)
     if turn.run.request_version >= MIN_COALESCING_VERSION and any(op.op in _LATER for op in ops):
-        new = {op.id for op in ops if op.id not in turn.run.steps}
+        new = {op.id for op in ops if op.id not in turn.run.steps and _mode(job, op) != "race"}
         turn.progress(pending=turn.run.pending | new)
 
 
 def _take_op(turn: Turn, job: JobScheduled, op: Op) -> list[Completion]:
     """Apply one opcode; the steps that have their result now."""
-    mode = str(op.opts.get("parallelMode") or job.mode)
+    mode = _mode(job, op)
     match op.op:
         case "StepRun":
             return _finish(turn, job, op, f'{{"data":{op.data or "null"}}}', mode)
@@ -191,6 +192,11 @@ def _take_op(turn: Turn, job: JobScheduled, op: Op) -> list[Completion]:
         case "DiscoveryRequest":
             turn.discover(f"request/{job.job_id}")
     return []
+
+
+def _mode(job: JobScheduled, op: Op) -> str:
+    """The op's parallel mode, or that of the call which asks for it; the Go SDK writes `Race`."""
+    return str(op.opts.get("parallelMode") or job.mode).lower()
 
 
 def _finish(turn: Turn, job: JobScheduled, op: Op, output: str, mode: str, *, failed: bool = False) -> list[Completion]:
