@@ -12,7 +12,7 @@ import inngest.flask
 import werkzeug.serving
 
 from .journal import Journal
-from .settings import APP, listen
+from .settings import APP, PORT
 
 client = inngest.Inngest(app_id=APP)
 journal = Journal()
@@ -222,6 +222,6 @@ def _journal(run: str) -> flask.Response:
 
 
 if __name__ == "__main__":
-    listener = listen()
-    host, port = listener.getsockname()
-    werkzeug.serving.run_simple(host, port, app, threaded=True, fd=listener.fileno())
+    server = werkzeug.serving.make_server("127.0.0.1", PORT, app, threaded=True)
+    print(f"listening on http://127.0.0.1:{server.port}", flush=True)
+    server.serve_forever()

@@ -1,0 +1,205 @@
+"""What every SDK's app offers and what must come of it: one table, so that all SDKs are held to the same.
+
+A scenario is a function `<name>` triggered by the event `<app>/<name>`, whose data is `{"n": 20}`. `calls` is how
+often the server called the app in all, which is exact: one call too many is work done twice, one too few is luck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+DATA = {"n": 20}
+VALUES: list[Any] = [
+    None,
+    "",
+    0,
+    False,
+    [],
+    {},
+    "žluťoučký 💡\u2028",
+    1.5,
+    2**53 - 1,
+    {"data": 1},
+    {"error": "no"},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """At least `seconds` pass between two notes of the journal, and not many more."""
+
+    earlier: str
+    later: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One function and what must come of it."""
+
+    name: str
+    #: The feature, in a user's words.
+    says: str
+    #: `step:attempt` for each time the code of a step ran.
+    steps: tuple[str, ...] = ()
+    calls: int = 1
+    output: Any = None
+    #: Message of the error body when the run must fail.
+    error: str | None = None
+    gap: Gap | None = None
+    #: Calls where an SDK differs: it plans, catches or reports in its own way.
+    calls_of: dict[str, int] = field(default_factory=dict)
+
+    def calls_with(self, sdk: str) -> int:
+        return self.calls_of.get(sdk, self.calls)
+
+
+PYTHONS = ("python-fastapi", "python-flask")
+
+SCENARIOS = (
+    Scenario("single", "one step, then the result", ("only:0",), 2, 21),
+    Scenario(
+        "sequential",
+        "each step sees the results before it",
+        ("a:0", "b:0", "c:0"),
+        4,
+        {"a": 21, "b": 42, "c": 40},
+    ),
+    Scenario("repeated", "one step id used three times is three steps", ("again:0",) * 3, 4, [0, 1, 2]),
+    Scenario(
+        "values",
+        "any JSON value comes back from a step as it went in",
+        tuple(f"value-{place}:0" for place in range(len(VALUES))),
+        len(VALUES) + 1,
+        VALUES,
+    ),
+    Scenario(
+        "retried",
+        "a step is retried alone, sees its attempt, and the next step starts at attempt 0",
+        ("flaky:0", "flaky:1", "flaky:2", "after:0"),
+        5,
+        {"flaky": 2, "after": 0},
+    ),
+    Scenario(
+        "caught",
+        "a step that fails for good can be caught, and the function goes on",
+        ("broken:0", "broken:1", "after:0"),
+        4,
+        {"caught": "it is broken", "after": "went on"},
+    ),
+    Scenario(
+        "uncaught", "an error not caught fails the run", ("broken:0", "broken:1"), 3, error="it is broken"
+    ),
+    Scenario(
+        "function-error",
+        "an error outside steps is retried, then fails the run",
+        (),
+        2,
+        error="the function is broken",
+    ),
+    Scenario(
+        "function-recovers",
+        "a function that fails outside steps keeps its steps",
+        ("before:0",),
+        4,
+        {"attempt": 2},
+    ),
+    Scenario("non-retriable", "a non-retriable error is not retried", (), 1, error="never again"),
+    Scenario(
+        "step-non-retriable",
+        "a non-retriable error in a step is not retried",
+        ("broken:0",),
+        2,
+        error="never again",
+        calls_of=dict.fromkeys(PYTHONS, 1),  # reported as the function's error
+    ),
+    Scenario(
+        "retry-after",
+        "an error that says when to retry is retried then",
+        ("limited:0", "limited:1"),
+        3,
+        1,
+        gap=Gap("step:limited:0", "step:limited:1", 1.9),  # 3 s, written in whole seconds by Go
+    ),
+    Scenario(
+        "sleep",
+        "a sleep takes its time",
+        ("before:0", "after:0"),
+        4,
+        "awake",
+        gap=Gap("step:before:0", "step:after:0", 1.5),
+    ),
+    Scenario(
+        "sleep-until",
+        "a sleep ends at its time",
+        ("before:0", "after:0"),
+        4,
+        "awake",
+        gap=Gap("step:before:0", "step:after:0", 1.4),
+    ),
+    Scenario(
+        "parallel",
+        "groups of steps run side by side, and the function is called once when a group is done",
+        ("a:0", "b:0", "c:0", "d:0"),
+        7,
+        [1, 2, 3, 4],
+        calls_of={"go-0.7": 9},  # speaks version 1: one discovery after each step
+    ),
+    Scenario(
+        "parallel-then-step",
+        "after a group, a single step runs at once",
+        ("a:0", "b:0", "after:0"),
+        5,
+        [1, 2, 3],
+        calls_of={"go-0.7": 7},  # speaks version 1: plans the step after the group as well
+    ),
+    Scenario(
+        "parallel-failure",
+        "one of a group fails for good and is caught",
+        ("a:0", "b:0"),
+        4,
+        {"caught": "b is broken"},
+        calls_of={"go-0.7": 5},
+    ),
+    Scenario(
+        "parallel-sleep",
+        "a step and a sleep side by side",
+        ("a:0", "after:0"),
+        4,
+        "awake",
+        gap=Gap("step:a:0", "step:after:0", 1.2),
+        calls_of={"go-0.7": 6},
+    ),
+    Scenario(
+        "race",
+        "groups in race mode are looked at after each step",
+        ("a:0", "b:0", "c:0", "d:0"),
+        9,
+        [1, 2, 3, 4],
+    ),
+    Scenario(
+        "big-state",
+        "steps may return more than one call can carry",
+        tuple(f"part-{part}:0" for part in range(6)),
+        7,
+        {"length": 5_400_000, "last": "555"},
+    ),
+)
+
+#: Only the TypeScript SDK has a race whose winner the function can use.
+RACE_WINNER = Scenario(
+    "race-winner",
+    "the winner of a race is used while the other step still runs",
+    ("fast:0", "slow:0", "after:0"),
+    7,
+    {"winner": "fast", "after": "went on"},
+)
+
+NOT_IN = {"go-0.7": {"sleep-until", "race"}}  # that version has neither
+
+
+def scenarios_of(sdk: str) -> list[Scenario]:
+    """What the SDK's app offers."""
+    more = [RACE_WINNER] if sdk.startswith("typescript") else []
+    return [scenario for scenario in (*SCENARIOS, *more) if scenario.name not in NOT_IN.get(sdk, ())]

@@ -1,0 +1,55 @@
+"""The official SDKs, unchanged, run every scenario: results, errors, steps and calls are exactly those of the table."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from .app_process import gap_seconds
+from .conftest import RunningSdk
+from .scenarios import DATA, Scenario, scenarios_of
+from .sdks import SDKS
+from .server import Server
+
+#: The first use of an SDK may have to build its app.
+pytestmark = pytest.mark.timeout(700)
+
+#: A gap may be this much longer than asked for, on a machine that does much else.
+LATE_SECONDS = 10.0
+
+PAIRS = [
+    pytest.param(sdk.name, each, id=f"{sdk.name}-{each.name}")
+    for sdk in SDKS
+    for each in scenarios_of(sdk.name)
+]
+
+
+@pytest.mark.parametrize(("sdk", "scenario"), PAIRS, indirect=["sdk"], scope="session")
+def test_a_scenario_runs_as_in_the_table(server: Server, sdk: RunningSdk, scenario: Scenario) -> None:
+    """Status and result, each run of a step's code, the number of calls and the times are those of the scenario."""
+    outcome = server.wait_outcome(sdk.events[scenario.name])
+    if scenario.error is None:
+        assert (outcome.status, outcome.output) == ("Completed", scenario.output)
+    else:
+        assert outcome.status == "Failed", outcome
+        assert scenario.error in outcome.message()
+    counts = sdk.app.counts(outcome.run)
+    calls = counts.pop("enter")
+    assert counts == Counter(f"step:{step}" for step in scenario.steps)
+    if sdk.sdk.checkpoints:
+        assert calls <= scenario.calls_with(sdk.sdk.name)
+    else:
+        assert calls == scenario.calls_with(sdk.sdk.name)
+    if scenario.gap is not None:
+        gap = gap_seconds(sdk.app.journal(outcome.run), scenario.gap.earlier, scenario.gap.later)
+        assert scenario.gap.seconds <= gap <= scenario.gap.seconds + LATE_SECONDS
+
+
+@pytest.mark.parametrize("sdk", [sdk.name for sdk in SDKS], indirect=True, scope="session")
+def test_a_function_sees_the_event_that_was_sent(server: Server, sdk: RunningSdk) -> None:
+    """Name, the sender's own id and the data arrive as sent; the batch holds the one event."""
+    outcome = server.wait_outcome(sdk.events["no-step"])
+    name = f"{sdk.app.name}/no-step"
+    assert outcome.output == {"name": name, "id": f"{sdk.app.name}-no-step", "data": DATA, "events": 1}
+    assert sdk.app.counts(outcome.run) == Counter({"enter": 1})
