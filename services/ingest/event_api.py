@@ -68,8 +68,8 @@ class EventApi:
         try:
             headers = {name: value for name, value in scope["headers"] if name in _HEADERS}
             seed = self._seed(headers)
-            _require_json(headers)
             body = await self._bodies.read(scope, receive)
+            _require_json(headers, body)
             return await self._accept(body, seed)
         except ConnectionAbortedError:
             raise
@@ -116,8 +116,9 @@ class EventApi:
 _HEADERS = frozenset({b"content-type", b"content-encoding", b"x-inngest-event-id-seed"})
 
 
-def _require_json(headers: dict[bytes, bytes]) -> None:
-    if headers.get(b"content-type", b"").lower().startswith(_FORMS):
+def _require_json(headers: dict[bytes, bytes], body: bytes) -> None:
+    """Forms and compressed bodies get a word of their own. What looks like JSON is JSON: curl calls all data a form."""
+    if headers.get(b"content-type", b"").lower().startswith(_FORMS) and body.lstrip()[:1] not in (b"{", b"["):
         raise InvalidInput("forms are not accepted; send the event as JSON")
     if headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
         raise InvalidInput("compressed bodies are not accepted; send the JSON as it is")
