@@ -18,10 +18,10 @@ _GATE = 'read -r _ && exec "$@"'
 _WATCH = """
 trap '' HUP INT TERM
 read -r _
-kill -TERM -- "-$1" 2>/dev/null
+kill -s TERM -- "-$1" 2>/dev/null
 i=0
-while [ "$i" -lt 50 ] && kill -0 -- "-$1" 2>/dev/null; do sleep 0.1; i=$((i + 1)); done
-kill -KILL -- "-$1" 2>/dev/null
+while [ "$i" -lt 50 ] && kill -s 0 -- "-$1" 2>/dev/null; do sleep 0.1; i=$((i + 1)); done
+kill -s KILL -- "-$1" 2>/dev/null
 """
 
 
@@ -31,7 +31,7 @@ class Leashed:
     def __init__(
         self,
         argv: Sequence[str],
-        output: int | IO[bytes],
+        output: int | IO[bytes] | None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start `argv` with `environment` on top of ours; both output streams go to `output` (as for Popen)."""
@@ -83,10 +83,14 @@ class Leashed:
             return self.kill()
 
     def kill(self) -> int:
-        """End the child's process group at once."""
+        """End the child's process group at once, and wait."""
+        self.kill_group()
+        return self.wait()
+
+    def kill_group(self) -> None:
+        """End the child's process group at once; somebody else waits."""
         if self._child.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
-        return self.wait()
 
     def _open_gate(self) -> None:
         gate = self._child.stdin

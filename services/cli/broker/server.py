@@ -120,7 +120,7 @@ class EmbeddedBroker:
         self,
         installation: Installation,
         place: BrokerPlace,
-        output: int | IO[bytes],
+        output: int | IO[bytes] | None,
         jvm_options: Sequence[str] = (),
     ) -> None:
         self.place = place
