@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -94,6 +95,7 @@ def assert_fit_to_store(reply: Reply) -> None:
         for op in reply.ops:
             for text in (op.op, op.id, op.name, op.target):
                 text.encode()
+            assert isinstance(op.opts, Mapping)
             error_text = op.error
             assert error_text is None or {"name", "message"} <= orjson.loads(error_text).keys()
 

@@ -209,6 +209,22 @@ def test_broken_opcodes_fail_the_call(body: str, message: str) -> None:
     assert not answer.no_retry  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("depth", [980, 1000, 1015])
+@pytest.mark.parametrize(
+    ("status", "opening", "closing"),
+    [
+        (206, '[{"op":"StepRun","id":"a","data":', "}]"),
+        (206, '[{"op":"StepError","id":"a","error":', "}]"),
+        (201, '{"status":200,"body":', "}"),
+        (500, "", ""),
+    ],
+)
+def test_nesting_as_deep_as_json_allows_does_not_crash(status: int, opening: str, closing: str, depth: int) -> None:
+    """Deeper than can be walked is a failure, or taken as text; never an exception."""
+    answer = reply(status, opening + '{"a":' * depth + "1" + "}" * depth + closing)
+    assert isinstance(answer, Stepped | Returned | Failed)
+
+
 def test_names_are_bounded() -> None:
     """A display name is for people."""
     assert len(only_op(f'[{{"op":"StepRun","id":"a","name":"{"n" * 5000}"}}]').name) == MAX_NAME
