@@ -34,6 +34,8 @@ from .values import (
 #: What one evaluation may cost: a loop's turn costs 10, 64 characters of text or one list element cost 1.
 MAX_COST = 1_000_000
 _TURN, _CHARACTERS = 10, 64
+#: The parser's name for what a macro accumulates; no text of a user can say it.
+_RESULT = "@result"
 _TYPES = {
     name: TypeName(name)
     for name in ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint")
@@ -83,11 +85,21 @@ def _constant(value: object) -> Closure:
 
 
 def _variable(name: str, names: frozenset[str]) -> Closure:
+    if name == _RESULT:
+        return _result_so_far
     if name in names:
         return lambda scope: scope.variables[name]
     if name in _TYPES:
         return _constant(_TYPES[name])
     raise InvalidExpression(f"undeclared reference to {name!r}: known are {', '.join(sorted(names))}")
+
+
+def _result_so_far(scope: Scope) -> object:
+    """What a loop has accumulated: an error in one turn stays until a later turn makes it good."""
+    value = scope.variables[_RESULT]
+    if isinstance(value, EvaluationFailed):
+        raise value
+    return value
 
 
 def _select(node: Select, names: frozenset[str]) -> Closure:
@@ -100,11 +112,22 @@ def _select(node: Select, names: frozenset[str]) -> Closure:
 
         return has
 
+    found = _finder(node.operand)
+
     def select(scope: Scope) -> object:
         value = operand(scope)
-        return from_json(value.get(field)) if type(value) is dict else None
+        return found(value.get(field)) if type(value) is dict else None
 
     return select
+
+
+def _finder(container: Node) -> Callable[[object], object]:
+    """How a value found inside is taken: numbers inside events are JSON's, those of the expression are as written."""
+    return _as_written if isinstance(container, ListLiteral | MapLiteral | Comprehension) else from_json
+
+
+def _as_written(value: object) -> object:
+    return value
 
 
 def _list(elements: list[Closure]) -> Closure:
@@ -141,6 +164,8 @@ def _call(node: Call, names: frozenset[str]) -> Closure:
             return lambda scope: _negative(operand(scope))
         case "@not_strictly_false", [operand]:
             return _not_strictly_false(operand)
+        case "_[_]", [container, key]:
+            return _index(container, key, _finder(node.arguments[0]))
         case name, [left, right] if name in _OPERATORS:
             return _operator(_OPERATORS[name], left, right)
         case name, [operand] if name in _NULL_AWARE:
@@ -161,16 +186,16 @@ def _plus(left: Closure, right: Closure) -> Closure:
 
 
 def _is_append(node: Call) -> bool:
-    """The step of `map` and `filter`: no text of a user can name `@result`."""
+    """The step of `map` and `filter`."""
     first, second = node.arguments
-    return first == Name("@result") and isinstance(second, ListLiteral)
+    return first == Name(_RESULT) and isinstance(second, ListLiteral)
 
 
 def _append(elements: Closure) -> Closure:
     """Adds in place to the list that the macro started, instead of copying it in every turn."""
 
     def append(scope: Scope) -> object:
-        result, more = scope.variables["@result"], elements(scope)
+        result, more = _result_so_far(scope), elements(scope)
         assert isinstance(result, list)
         assert isinstance(more, list)
         result += more
@@ -276,14 +301,18 @@ def _unequal(left: object, right: object) -> bool:
     return not equal(left, right)
 
 
-def _index(container: object, key: object) -> object:
+def _index(container: Closure, key: Closure, found: Callable[[object], object]) -> Closure:
+    return lambda scope: found(_at(container(scope), key(scope)))
+
+
+def _at(container: object, key: object) -> object:
     if container is None or key is None:
         return None
     if isinstance(container, dict):
-        return from_json(container.get(_map_key(key)))
+        return container.get(_map_key(key))
     if isinstance(container, list) and is_number(key):
         assert isinstance(key, int | float)
-        return from_json(container[int(key)]) if key == key // 1 and 0 <= key < len(container) else None
+        return container[int(key)] if key == key // 1 and 0 <= key < len(container) else None
     raise no_overload("[]", container, key)
 
 
@@ -367,7 +396,6 @@ _OPERATORS: dict[str, Callable[[object, object], object]] = {
     "_*_": _multiply,
     "_/_": _divide,
     "_%_": _remainder,
-    "_[_]": _index,
     "@in": _within,
 }
 
@@ -387,7 +415,7 @@ def _comprehension(node: Comprehension, names: frozenset[str]) -> Closure:
     over, start = build(node.over, names), build(node.start, names)
     inner = names | {node.variable, node.accumulator}
     condition, step = build(node.condition, inner), build(node.step, inner)
-    result = build(node.result, inner)
+    result, found = build(node.result, inner), _finder(node.over)
 
     def evaluate(scope: Scope) -> object:
         elements = _elements(over(scope))
@@ -399,10 +427,13 @@ def _comprehension(node: Comprehension, names: frozenset[str]) -> Closure:
         try:
             for element in elements:
                 scope.spend(_TURN)
-                here[node.variable] = from_json(element)
+                here[node.variable] = found(element)
                 if condition(scope) is False:
                     break
-                here[node.accumulator] = step(scope)
+                try:
+                    here[node.accumulator] = step(scope)
+                except EvaluationFailed as error:
+                    here[node.accumulator] = error
             return result(scope)
         finally:
             scope.variables = outer
