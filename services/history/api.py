@@ -73,11 +73,7 @@ class _ReadApi:
         event_id = request.path_params["event_id"]
         found = await asyncio.to_thread(self._model.runs_of_event, event_id)
         # An event that was accepted a moment ago has no runs yet: whoever polls for them gets an empty list.
-        if (
-            not found
-            and not is_ulid(event_id)
-            and await asyncio.to_thread(self._model.event, event_id) is None
-        ):
+        if not found and not is_ulid(event_id) and await asyncio.to_thread(self._model.event, event_id) is None:
             raise _NotFound(f"no event has the id {event_id[:100]!r}; {_NOT_YET}")
         return [run_shape(row) for row in found]
 
@@ -172,9 +168,7 @@ def _time(request: Request, name: str) -> int | None:
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError) as error:
-        raise InvalidInput(
-            f"{name} must be a time such as 2026-08-31T12:00:00Z, not {text[:40]!r}"
-        ) from error
+        raise InvalidInput(f"{name} must be a time such as 2026-08-31T12:00:00Z, not {text[:40]!r}") from error
 
 
 def _run_id(request: Request) -> str:

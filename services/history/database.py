@@ -102,13 +102,9 @@ def _parsed(database_url: str) -> URL:
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise InvalidSettings(
-            f"PENSTOCK_HISTORY_DATABASE_URL names {url.drivername}: SQLite and PostgreSQL are known"
-        )
+        raise InvalidSettings(f"PENSTOCK_HISTORY_DATABASE_URL names {url.drivername}: SQLite and PostgreSQL are known")
     if _is_sqlite(url) and url.database in (None, "", ":memory:"):
-        raise InvalidSettings(
-            "PENSTOCK_HISTORY_DATABASE_URL must name a file: the APIs read it from other processes"
-        )
+        raise InvalidSettings("PENSTOCK_HISTORY_DATABASE_URL must name a file: the APIs read it from other processes")
     return url
 
 

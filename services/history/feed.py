@@ -109,12 +109,8 @@ class HistoryFeed:
             raise Unavailable(f"Kafka does not answer: {error}") from error
         absent = [name for name in self.names if not (name in found.topics and found.topics[name].partitions)]
         if absent:
-            raise Unavailable(
-                f"waiting for the topics {', '.join(absent)}: `penstock topics create` makes them"
-            )
-        return str(found.cluster_id), [
-            (name, p) for name in self.names for p in sorted(found.topics[name].partitions)
-        ]
+            raise Unavailable(f"waiting for the topics {', '.join(absent)}: `penstock topics create` makes them")
+        return str(found.cluster_id), [(name, p) for name in self.names for p in sorted(found.topics[name].partitions)]
 
     def _config(self, group: str) -> clients.Config:
         return clients.consumer(self._settings, f"{self._group}-reader", group) | {
@@ -127,9 +123,7 @@ class HistoryFeed:
 
 def _placed(places: Sequence[Place], positions: dict[Place, int]) -> list[TopicPartition]:
     """Partitions with the offset to begin at: what was never read begins with what is retained."""
-    return [
-        TopicPartition(topic, partition, positions.get((topic, partition), -2)) for topic, partition in places
-    ]
+    return [TopicPartition(topic, partition, positions.get((topic, partition), -2)) for topic, partition in places]
 
 
 def _is_record(message: Message) -> bool:

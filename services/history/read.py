@@ -93,9 +93,7 @@ class HistoryReadModel:
 
     def steps(self, run_id: str) -> Sequence[Found]:
         """Finished steps, in the order in which they finished."""
-        return self._all(
-            select(steps).where(steps.c.run_id == run_id).order_by(steps.c.position, steps.c.step_id)
-        )
+        return self._all(select(steps).where(steps.c.run_id == run_id).order_by(steps.c.position, steps.c.step_id))
 
     def jobs(self, run_id: str) -> Sequence[Found]:
         """Pending work, the next first; an ended run has none."""

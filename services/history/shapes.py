@@ -19,9 +19,7 @@ def timestamp(millis: int | None) -> str | None:
     """RFC 3339 with milliseconds, in UTC; None stays None."""
     if millis is None:
         return None
-    return (
-        datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def event_shape(row: Found) -> Shape:

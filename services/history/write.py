@@ -107,9 +107,7 @@ class _Statements:
         self._run_events = insert_new(dialect, run_events)
         self._steps = insert_new(dialect, steps)
         self._jobs = upsert(dialect, jobs, tuple(column.name for column in jobs.columns))
-        self._job_done = delete(jobs).where(
-            jobs.c.run_id == bindparam("run"), jobs.c.job_id == bindparam("job")
-        )
+        self._job_done = delete(jobs).where(jobs.c.run_id == bindparam("run"), jobs.c.job_id == bindparam("job"))
         self.move = (
             update(offsets)
             .where(
@@ -138,9 +136,7 @@ class _Statements:
         return [(statement, changes) for statement, changes in every if changes]
 
 
-def _runs_by_columns(
-    started: Mapping[str, Row], ended: Mapping[str, Row]
-) -> tuple[list[Row], list[Row], list[Row]]:
+def _runs_by_columns(started: Mapping[str, Row], ended: Mapping[str, Row]) -> tuple[list[Row], list[Row], list[Row]]:
     """Runs of which a batch has the start, the end, or both: the last in one row, status and output together."""
     only_started = [row for run, row in started.items() if run not in ended]
     only_ended = [row for run, row in ended.items() if run not in started]
@@ -154,6 +150,4 @@ def _one_by_one(connection: Connection, statement: Executable, changes: Sequence
             with connection.begin_nested():
                 connection.execute(statement, change)
         except (DataError, IntegrityError) as error:
-            log.error(
-                "the history database refuses a row, it is left out: %s: %s", str(change)[:500], error.orig
-            )
+            log.error("the history database refuses a row, it is left out: %s: %s", str(change)[:500], error.orig)

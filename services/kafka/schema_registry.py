@@ -50,9 +50,7 @@ class SchemaRegistry:
     Calls block, at most `timeout_seconds` each; an unreachable registry raises `Unavailable`.
     """
 
-    def __init__(
-        self, url: str, timeout_seconds: float = 2.0, transport: httpx.BaseTransport | None = None
-    ) -> None:
+    def __init__(self, url: str, timeout_seconds: float = 2.0, transport: httpx.BaseTransport | None = None) -> None:
         self._client = httpx.Client(
             base_url=_checked(url),
             timeout=timeout_seconds,
@@ -137,9 +135,7 @@ class SchemaRegistry:
                 raise UndecodableRecord(f"refers to more than {MAX_REFERENCES} other schemas")
             inner = self._get(f"/subjects/{quote(place[0], safe='')}/versions/{quote(place[1], safe='')}")
             if inner is None:
-                raise UndecodableRecord(
-                    f"refers to {place[0]} version {place[1]}, which the registry does not have"
-                )
+                raise UndecodableRecord(f"refers to {place[0]} version {place[1]}, which the registry does not have")
             self._load_references(inner, named, seen)
             avro_schema(_schema_text(inner), named)
 

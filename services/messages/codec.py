@@ -87,9 +87,7 @@ class _RecordType:
 class Codec:
     """Writes and reads every record of ours. One instance per process; holds no connection."""
 
-    def __init__(
-        self, registry_ids: Mapping[str, int] | None = None, schemas: WriterSchemas | None = None
-    ) -> None:
+    def __init__(self, registry_ids: Mapping[str, int] | None = None, schemas: WriterSchemas | None = None) -> None:
         """`registry_ids`: record name → schema id, when a schema registry is configured.
 
         `schemas` looks up what other releases (or other writers of our records) have registered.

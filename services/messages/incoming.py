@@ -42,8 +42,7 @@ LATEST_MS = 4_102_444_800_000
 MAX_CLOCK_DIFFERENCE_MS = 24 * 3600 * 1000
 
 _KNOWN_START = (
-    'send JSON ({"name": …, "data": {…}}), our Event as Avro single-object encoding, '
-    "or Avro with Confluent framing"
+    'send JSON ({"name": …, "data": {…}}), our Event as Avro single-object encoding, or Avro with Confluent framing'
 )
 
 
@@ -62,9 +61,7 @@ class Arrival:
 class IncomingEvents:
     """Makes events of records. Pure: equal records give equal events, for every reader and every time."""
 
-    def __init__(
-        self, codec: Codec, schemas: WriterSchemas | None = None, limits: PayloadLimits | None = None
-    ) -> None:
+    def __init__(self, codec: Codec, schemas: WriterSchemas | None = None, limits: PayloadLimits | None = None) -> None:
         self._codec = codec
         self._schemas = schemas
         self._limits = limits or PayloadLimits()
@@ -110,9 +107,7 @@ class IncomingEvents:
             fields = cloud_events.event_fields(cloud_events.binary_attributes(headers), row)
         return self._named(fields, headers, arrival, internal)
 
-    def _json(
-        self, value: bytes | None, headers: Mapping[str, str], arrival: Arrival, internal: bool
-    ) -> Event:
+    def _json(self, value: bytes | None, headers: Mapping[str, str], arrival: Arrival, internal: bool) -> Event:
         binary = cloud_events.is_binary(headers)
         if not value and not binary:
             raise UndecodableRecord(f"the record is empty: {_KNOWN_START}")
@@ -127,9 +122,7 @@ class IncomingEvents:
             fields = cloud_events.event_fields(content, content.get("data"))
         else:
             fields = {key: content.get(key) for key in _SHAPE} | {"data": content.get("data", {})}
-            return self._event(
-                fields, payload_text(fields["data"], "data", self._limits, internal), arrival, internal
-            )
+            return self._event(fields, payload_text(fields["data"], "data", self._limits, internal), arrival, internal)
         return self._named(fields, headers, arrival, internal)
 
     def _json_value(self, value: bytes) -> object:
@@ -137,9 +130,7 @@ class IncomingEvents:
             raise UndecodableRecord(f"unknown encoding, starting with {value[:10].hex(' ')}: {_KNOWN_START}")
         return parse_json(value, "the record", self._limits)
 
-    def _named(
-        self, fields: dict[str, object], headers: Mapping[str, str], arrival: Arrival, internal: bool
-    ) -> Event:
+    def _named(self, fields: dict[str, object], headers: Mapping[str, str], arrival: Arrival, internal: bool) -> Event:
         """An event whose name and id the headers may decide."""
         named = fields | {"name": headers.get(NAME_HEADER) or fields.get("name")}
         named["id"] = headers.get(ID_HEADER) or fields.get("id")
@@ -172,9 +163,7 @@ class IncomingEvents:
             )
         schema = self._schemas.schema(schema_id)
         if schema is None:
-            raise UndecodableRecord(
-                f"the schema registry has no schema {schema_id}: register it, then send again"
-            )
+            raise UndecodableRecord(f"the schema registry has no schema {schema_id}: register it, then send again")
         return schema
 
 
@@ -189,9 +178,7 @@ def _settle(event: Event, data: str, user: str, arrival: Arrival, internal: bool
     if event.v is not None and len(event.v) > MAX_VERSION_CHARACTERS:
         raise UndecodableRecord(f"v is longer than {MAX_VERSION_CHARACTERS} characters")
     if event.ts and not EARLIEST_MS <= event.ts <= LATEST_MS:
-        raise UndecodableRecord(
-            f"ts must be milliseconds since 1970, of the years 1980 to 2100, not {event.ts}"
-        )
+        raise UndecodableRecord(f"ts must be milliseconds since 1970, of the years 1980 to 2100, not {event.ts}")
     recorded_at = min(max(arrival.timestamp, EARLIEST_MS), LATEST_MS)
     received_at = event.received_at
     if abs(received_at - recorded_at) > MAX_CLOCK_DIFFERENCE_MS:
@@ -213,9 +200,7 @@ def _settle(event: Event, data: str, user: str, arrival: Arrival, internal: bool
 
 def _require_name(name: str, internal: bool) -> None:
     if not name:
-        raise UndecodableRecord(
-            f'the event has no name: put it into the field "name" or into the header {NAME_HEADER}'
-        )
+        raise UndecodableRecord(f'the event has no name: put it into the field "name" or into the header {NAME_HEADER}')
     if len(name) > MAX_NAME_CHARACTERS:
         raise UndecodableRecord(f"name is longer than {MAX_NAME_CHARACTERS} characters")
     if not internal and name[: len(RESERVED_PREFIX)].lower() == RESERVED_PREFIX:
@@ -268,6 +253,4 @@ def _read_avro(value: bytes, schema: WriterSchema) -> Any:
     try:
         return fastavro.schemaless_reader(source, schema.parsed, None)  # type: ignore[arg-type]
     except Exception as error:  # fastavro raises whatever the bytes make it stumble over
-        raise UndecodableRecord(
-            f"the bytes are not a {schema.name} as the registry knows it: {error!r}"
-        ) from error
+        raise UndecodableRecord(f"the bytes are not a {schema.name} as the registry knows it: {error!r}") from error

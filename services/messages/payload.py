@@ -34,9 +34,7 @@ def parse_json(text: str | bytes, what: str, limits: PayloadLimits) -> object:
         value: object = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise UndecodableRecord(f"{what} is not valid JSON: {error}") from error
-    opening = (
-        text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
-    )
+    opening = text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
     if opening > limits.max_depth:
         require_depth(value, what, limits)
     return value
@@ -50,11 +48,7 @@ def require_depth(value: object, what: str, limits: PayloadLimits) -> None:
             inner
             for outer in level
             for inner in (
-                outer.values()
-                if isinstance(outer, dict)
-                else outer
-                if isinstance(outer, list | tuple)
-                else ()
+                outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list | tuple) else ()
             )
             if isinstance(inner, dict | list | tuple)
         ]

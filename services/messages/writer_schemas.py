@@ -120,9 +120,7 @@ class _SmallestSizes:
                 f"the schema of {name} contains itself, which cannot be read safely: send such data as JSON"
             )
         self._open.add(name)
-        size = sum(
-            self._inner(field["type"], f"field {field['name']} of {name}") for field in schema["fields"]
-        )
+        size = sum(self._inner(field["type"], f"field {field['name']} of {name}") for field in schema["fields"])
         self._open.discard(name)
         self._known[name] = size
         return size
