@@ -14,7 +14,7 @@ import orjson
 from ..errors import InvalidExpression
 from ..expressions.expression import Expression, compile_expression
 from ..functions.table import FunctionTable
-from ..messages.ids import FunctionKey, run_id
+from ..messages.ids import FunctionKey, run_id, ulid_millis
 from ..messages.records import Event, StartRun
 
 MAX_COMPILED = 10_000
@@ -111,8 +111,10 @@ def match(event: Event, table: FunctionTable, conditions: Conditions) -> tuple[S
 
 def _start(function: FunctionKey, event: Event, text: str, registry_offset: int) -> StartRun:
     own_id = event.id if event.id != event.internal_id else ""
+    # An internal id that was sent again, with the sender's seed, has the same time in it but came at another one.
+    made_at = event.received_at if own_id else ulid_millis(event.internal_id)
     return StartRun(
-        run_id=run_id(function, own_id or event.internal_id, event.received_at),
+        run_id=run_id(function, own_id or event.internal_id, made_at),
         function=function,
         events=(text,),
         event_ids=(event.internal_id,),
