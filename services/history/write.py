@@ -82,16 +82,19 @@ class HistoryWriter:
 
     def _move(self, connection: Connection, move: Move) -> None:
         topic, partition = move.place
-        row = {
-            "cluster": self._cluster,
-            "topic": topic,
-            "partition": partition,
-            "next_offset": move.next_offset,
-        }
         if move.expected is None:
+            row = {"cluster": self._cluster, "topic": topic, "partition": partition, "next_offset": move.next_offset}
             moved = connection.execute(insert_new(connection.dialect, offsets), row).rowcount
         else:
-            moved = connection.execute(self._statements.move, row | {"expected": move.expected}).rowcount
+            where_we_believe = (
+                offsets.c.cluster == self._cluster,
+                offsets.c.topic == topic,
+                offsets.c.partition == partition,
+                offsets.c.next_offset == move.expected,
+            )
+            moved = connection.execute(
+                update(offsets).where(*where_we_believe).values(next_offset=move.next_offset)
+            ).rowcount
         if moved != 1:
             raise Fenced(f"another process has read {topic}/{partition} beyond {move.expected}")
 
@@ -108,16 +111,6 @@ class _Statements:
         self._steps = insert_new(dialect, steps)
         self._jobs = upsert(dialect, jobs, tuple(column.name for column in jobs.columns))
         self._job_done = delete(jobs).where(jobs.c.run_id == bindparam("run"), jobs.c.job_id == bindparam("job"))
-        self.move = (
-            update(offsets)
-            .where(
-                offsets.c.cluster == bindparam("cluster"),
-                offsets.c.topic == bindparam("topic"),
-                offsets.c.partition == bindparam("partition"),
-                offsets.c.next_offset == bindparam("expected"),
-            )
-            .values(next_offset=bindparam("next_offset"))
-        )
 
     def changes(self, rows: Rows) -> list[tuple[Executable, list[Row]]]:
         """The statements of a batch with their parameters; none without any."""
