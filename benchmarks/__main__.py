@@ -54,7 +54,8 @@ class RegistrationFailed(Exception):
 def _measure(options: argparse.Namespace, console: Console) -> list[Phase]:
     with ExitStack() as things:
         folder = Path(things.enter_context(tempfile.TemporaryDirectory(prefix="penstock-bench-")))
-        stack = _server(options) or things.enter_context(penstock_dev(folder))
+        log = options.log or folder / "dev.log"
+        stack = _server(options) or things.enter_context(penstock_dev(folder, log))
         app = things.enter_context(_app(options.app_port, stack.url))
         url = _register(app)
         bench = Bench(stack, url, app.pid, _sizes(options), folder)
@@ -76,7 +77,7 @@ def _run(console: Console, name: str, phase: object) -> Phase:
 def _server(options: argparse.Namespace) -> Stack | None:
     if options.server is None:
         return None
-    return Stack(options.server.rstrip("/"), options.event_key, options.pids)
+    return Stack(options.server.rstrip("/"), options.event_key, lambda: options.pids)
 
 
 @contextmanager
@@ -130,6 +131,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--phases", type=_phases, default=PHASES, help=f"some of {','.join(PHASES)}")
     parser.add_argument("--report", type=Path, help="write a Markdown page here")
     parser.add_argument("--json", type=Path, help="write all figures here")
+    parser.add_argument("--log", type=Path, help="keep what the started server says here")
     for size in fields(Sizes):
         kind = float if isinstance(size.default, float) else int
         parser.add_argument(f"--{size.name.replace('_', '-')}", type=kind, help=f"default {size.default}")

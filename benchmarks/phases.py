@@ -48,7 +48,8 @@ class Bench:
     def __init__(self, stack: Stack, app_url: str, app_pid: int, sizes: Sizes, folder: Path) -> None:
         self.sizes = sizes
         self._stack = stack
-        self._accounts = Accounts({**stack.pids, "app": app_pid})
+        self._app_pid = app_pid
+        self._accounts = self._current_accounts()
         self._control = httpx.Client(base_url=app_url.removesuffix(urlsplit(app_url).path), timeout=30)
         self._folder = folder
         self._next_event = time.time_ns() // 1_000_000 % 1_000_000_000 * 1000
@@ -158,8 +159,14 @@ class Bench:
             time.sleep(_POLL_SECONDS)
         return ended
 
+    def _current_accounts(self) -> Accounts:
+        return Accounts({**self._stack.pids(), "app": self._app_pid})
+
     def _gone(self) -> tuple[str, ...]:
-        return tuple(f"process {name} has ended" for name in self._accounts.gone())
+        """What has ended during the phase; the next one accounts what was started instead."""
+        gone = tuple(f"process {name} has ended" for name in self._accounts.gone())
+        self._accounts = self._current_accounts()
+        return gone
 
 
 def all_phases(bench: Bench) -> list[tuple[str, Callable[[], Phase]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich import box
 from rich.table import Table
 
 from .results import Figure, Phase, Report
@@ -18,10 +19,12 @@ def number(value: float) -> str:
 
 def table(phases: Iterable[Phase]) -> Table:
     """All figures with targets and verdicts."""
-    shown = Table("phase", "figure", "measured", "target", "", title="penstock benchmark")
+    shown = Table("phase", "figure", "measured", "target", "", box=box.SIMPLE_HEAD)
+    for column in shown.columns:
+        column.no_wrap = True
     for phase in phases:
         for index, figure in enumerate(phase.figures):
-            shown.add_row(phase.name if index == 0 else "", *_cells(figure), end_section=False)
+            shown.add_row(phase.name if index == 0 else "", *_cells(figure))
         for problem in phase.problems:
             shown.add_row("", f"[red]{problem}[/red]", "", "", "")
         shown.add_section()

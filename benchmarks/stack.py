@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ class Stack:
 
     url: str
     event_key: str
-    pids: Mapping[str, int]
-    bootstrap_servers: str = ""
+    pids: Callable[[], Mapping[str, int]]
+    """The processes by name, as they are now: a supervisor restarts what dies."""
 
 
 class StackFailed(Exception):
@@ -31,9 +31,9 @@ class StackFailed(Exception):
 
 
 @contextmanager
-def penstock_dev(folder: Path) -> Iterator[Stack]:
-    """`penstock dev` with a broker and data of its own, gone afterwards."""
-    ready, log = folder / "ready.json", folder / "dev.log"
+def penstock_dev(folder: Path, log: Path) -> Iterator[Stack]:
+    """`penstock dev` with a broker and data of its own, gone afterwards; only what it said is left, in `log`."""
+    ready = folder / "ready.json"
     command = [
         sys.executable,
         "-m",
@@ -48,26 +48,28 @@ def penstock_dev(folder: Path) -> Iterator[Stack]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
-        yield _stack(_wait(process, ready, log), process.pid)
+        _wait(process, ready, log)
+        yield _stack(ready, process.pid)
     finally:
         _stop(process)
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> bytes:
+def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if ready.exists() and (content := ready.read_bytes()).strip():
-            return content
+    while not ready.exists():
         if process.poll() is not None:
             raise StackFailed(f"penstock dev ended with {process.returncode}:\n{_tail(log)}")
+        if time.monotonic() > deadline:
+            raise StackFailed(f"penstock dev was not ready within {START_SECONDS} s:\n{_tail(log)}")
         time.sleep(0.05)
-    raise StackFailed(f"penstock dev was not ready within {START_SECONDS} s:\n{_tail(log)}")
 
 
-def _stack(ready: bytes, supervisor: int) -> Stack:
-    described = orjson.loads(ready)
-    pids = {"supervisor": supervisor} | described["pids"]
-    return Stack(described["url"].rstrip("/"), "bench", pids, described["bootstrap_servers"])
+def _stack(ready: Path, supervisor: int) -> Stack:
+    def current() -> Mapping[str, int]:
+        pids: dict[str, int] = orjson.loads(ready.read_bytes())["pids"]
+        return {"supervisor": supervisor} | pids
+
+    return Stack(orjson.loads(ready.read_bytes())["url"].rstrip("/"), "bench", current)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
