@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from .cli.commands import app
 from .cli.supervisor import MISCONFIGURED, READY_PREFIX
 from .errors import InvalidSettings, PenstockError, TopicMismatch
+from .settings import KafkaSettings
 
 
 def main() -> None:
@@ -36,38 +37,44 @@ def ingest() -> None:
     """Accept events and apps over HTTP, and answer the read API."""
     from .history import api
     from .ingest import service
-    from .settings import HistorySettings, KafkaSettings, ServerSettings
+    from .settings import HistorySettings, ServerSettings
 
     routes = api.routes(HistorySettings())
-    _run_async("ingest", service.serve(ServerSettings(), KafkaSettings(), routes, _ready))
+    # Ingest waits for Kafka by itself, because it answers meanwhile.
+    _run_async(service.serve(ServerSettings(), KafkaSettings(), routes, _ready))
 
 
 @app.command()
 def matcher() -> None:
     """Decide what each event starts."""
+    from .kafka.topics import ensure_topics
     from .matcher import service
-    from .settings import KafkaSettings, MatcherSettings
+    from .settings import MatcherSettings
 
-    _log_to_stderr("matcher")
-    service.run(MatcherSettings(), KafkaSettings(), _ready)
+    _log_to_stderr()
+    kafka = KafkaSettings()
+    asyncio.run(ensure_topics(kafka, _waiting))
+    service.run(MatcherSettings(), kafka, _ready)
 
 
 @app.command()
 def executor() -> None:
     """Own partitions of runs and drive them."""
     from .executor import service
-    from .settings import ExecutorSettings, KafkaSettings
+    from .settings import ExecutorSettings
 
-    _run_async("executor", service.serve(ExecutorSettings(), KafkaSettings(), _ready))
+    kafka = KafkaSettings()
+    _run_async(_with_topics(kafka, service.serve(ExecutorSettings(), kafka, _ready)))
 
 
 @app.command()
 def history() -> None:
     """Keep the read model of events and runs."""
     from .history import service
-    from .settings import HistorySettings, KafkaSettings
+    from .settings import HistorySettings
 
-    _run_async("history", service.serve(HistorySettings(), KafkaSettings(), _ready))
+    kafka = KafkaSettings()
+    _run_async(_with_topics(kafka, service.serve(HistorySettings(), kafka, _ready)))
 
 
 def _ready(text: str) -> None:
@@ -75,9 +82,25 @@ def _ready(text: str) -> None:
     sys.stdout.flush()
 
 
-def _run_async(name: str, service: Coroutine[object, object, None]) -> None:
+def _waiting(text: str) -> None:
+    logging.getLogger(__name__).warning(text)
+
+
+async def _with_topics(kafka: KafkaSettings, service: Coroutine[object, object, None]) -> None:
+    """Run a service that needs Kafka and its topics from the first moment on."""
+    from .kafka.topics import ensure_topics
+
+    try:
+        await ensure_topics(kafka, _waiting)
+    except BaseException:
+        service.close()
+        raise
+    await service
+
+
+def _run_async(service: Coroutine[object, object, None]) -> None:
     """Run until it ends or a signal cancels it."""
-    _log_to_stderr(name)
+    _log_to_stderr()
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         runner.run(_until_signalled(service))
 
@@ -98,11 +121,11 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _log_to_stderr(name: str) -> None:
+def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "faust", "mode", "aiokafka", "penstock.matcher.app", "penstock.matcher.faust_kafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    logging.getLogger(name).debug("starting")
 
 
 def _settings_error(error: ValidationError) -> str:

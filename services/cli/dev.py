@@ -35,6 +35,8 @@ SERVICES = ("ingest", "matcher", "executor", "history")
 SERVICE_STOP_SECONDS = 8.0
 BROKER_STOP_SECONDS = 15.0
 LOCK_NAME = "dev.lock"
+#: Asking once a year is not asking.
+A_YEAR_SECONDS = str(365 * 24 * 3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def _environment(options: DevOptions, data_dir: Path, port: int, bootstrap_serve
     if options.retry_interval is not None:
         environment["PENSTOCK_RETRY_INTERVAL_SECONDS"] = str(options.retry_interval)
     if not options.poll:
-        environment["PENSTOCK_APP_POLL_SECONDS"] = "0"
+        environment |= {"PENSTOCK_APP_POLL_SECONDS": A_YEAR_SECONDS, "PENSTOCK_DISCOVER_APPS": "false"}
     return environment
 
 

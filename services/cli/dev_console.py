@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from .ready_file import Running, write_ready_file
 
 _COLOURS = {"broker": "magenta", "ingest": "cyan", "matcher": "green", "executor": "yellow", "history": "blue"}
 _NAME_WIDTH = 8
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class DevConsole:
@@ -37,7 +39,7 @@ class DevConsole:
         self._update_file()
 
     def said(self, name: str, line: str) -> None:
-        self._print(name, Text(line))
+        self._print(name, Text(_TERMINAL_CODES.sub("", line)))
 
     def ready(self, name: str, text: str) -> None:
         self._texts[name] = text
@@ -75,5 +77,6 @@ class DevConsole:
         self._console.print(f"  Kafka              {self._running.bootstrap_servers}", highlight=False)
         for name, text in texts.items():
             if text:
+                text = text.removeprefix(name).lstrip(": ")
                 self._console.print(f"  {name:<18} {text}", highlight=False, soft_wrap=True)
         self._console.print("  Ctrl-C stops all of it.\n", style="dim")
