@@ -19,7 +19,7 @@ from ..messages.records import JobScheduled
 from ..runs.errors import function_not_registered
 from ..runs.facts import CallAnswered
 from ..runs.replies import Failed, Reply
-from ..runs.requests import CallInput, call_headers, call_url, encode_call
+from ..runs.requests import CallInput, call_headers, call_url, encode_call, fetches_state, may_know_function
 from ..runs.run import Run
 from .call import FunctionCall, FunctionCaller
 from .partition import PartitionOwner, RunFact
@@ -145,7 +145,7 @@ class CallQueue:
             request_id=request_id,
             generation=1,
         )
-        body = encode_call(call, allow_use_api=not config.sdk.startswith("go:"))
+        body = encode_call(call, allow_use_api=fetches_state(config.sdk), name_function=may_know_function(config.sdk))
         return FunctionCall(
             app=config.app, url=call_url(config.url, job.step_id), headers=call_headers(call), body=body
         )
