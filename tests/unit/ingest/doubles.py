@@ -1,0 +1,91 @@
+"""Kafka as ingest sees it, in memory: what was sent is kept, and registrations come back into the table at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from penstock.errors import Unavailable
+from penstock.functions.table import FunctionTable
+from penstock.ingest.app import IngestApp, Parts, ingest_app
+from penstock.ingest.publish import Bounds, Publisher
+from penstock.ingest.registrar import Registrar
+from penstock.kafka.produce import Outgoing
+from penstock.messages.codec import Codec
+from penstock.messages.records import App, Event, Function
+from penstock.settings import KafkaSettings, ServerSettings
+
+NOW = 1_790_000_000_000
+KAFKA = KafkaSettings(kafka_bootstrap_servers="127.0.0.1:1", topic_prefix="t.")
+TOPICS = KAFKA.topics()
+
+
+@dataclass
+class MemoryTopics:
+    """Producer and registry at once. `broken` refuses, `silent` never acknowledges."""
+
+    sent: list[Outgoing] = field(default_factory=list)
+    table: FunctionTable = field(default_factory=FunctionTable)
+    in_flight: int = 0
+    broken: bool = False
+    silent: bool = False
+    readable: bool = True
+    codec: Codec = field(default_factory=Codec)
+
+    def send_all(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if self.broken:
+            raise Unavailable("Kafka is away")
+        if self.silent:
+            return future
+        self.sent += records
+        for record in records:
+            if record.topic == TOPICS.functions and record.value is not None:
+                known = self.codec.decode(record.value)
+                assert isinstance(known, Function | App)
+                self.table.apply(known, self.table.offset + 1)
+        future.set_result(self.table.offset)
+        return future
+
+    async def reached(self, offset: int, timeout_seconds: float) -> bool:
+        return self.readable and self.table.offset >= offset
+
+    def events(self) -> list[Event]:
+        """What lies on the events topic."""
+        values = [record.value for record in self.sent if record.topic == TOPICS.events]
+        return [self.codec.decode_as(Event, value) for value in values if value is not None]
+
+
+class NoOwners:
+    """Nobody owns any run."""
+
+    async def address(self, partition: int, known_wrong: str | None = None) -> str | None:
+        return None
+
+
+def open_publisher(topics: MemoryTopics, bounds: Bounds | None = None) -> Publisher:
+    """A publisher that takes in at once."""
+    publisher = Publisher(TOPICS, topics.codec, bounds or Bounds(20_000, 0.05))
+    publisher.open(topics, topics)
+    return publisher
+
+
+def served(topics: MemoryTopics, server: ServerSettings | None = None, opened: bool = True) -> IngestApp:
+    """The whole application over these topics."""
+    server = server or ServerSettings(mode="dev", kafka_timeout_seconds=0.05)
+    bounds = Bounds(server.max_unacknowledged_events, server.kafka_timeout_seconds)
+    publisher = open_publisher(topics, bounds) if opened else Publisher(TOPICS, topics.codec, bounds)
+    nowhere = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    return ingest_app(server, KAFKA, Parts(publisher, Registrar(publisher, lambda: NOW), NoOwners(), nowhere))
+
+
+@asynccontextmanager
+async def client(app: IngestApp) -> AsyncIterator[httpx.AsyncClient]:
+    """Requests to the application, without a socket."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://penstock") as asking:
+        yield asking
