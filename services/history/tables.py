@@ -37,7 +37,7 @@ def indexed(column: str) -> ColumnElement[str]:
 model = Table(
     "penstock_model",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("schema_version", Integer, nullable=False),
     Column("database_id", String(26), nullable=False),
 )
@@ -48,7 +48,7 @@ offsets = Table(
     metadata,
     Column("cluster", String(64), primary_key=True),
     Column("topic", String(255), primary_key=True),
-    Column("partition", Integer, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),
 )
 

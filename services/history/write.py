@@ -84,18 +84,19 @@ class HistoryWriter:
         topic, partition = move.place
         if move.expected is None:
             row = {"cluster": self._cluster, "topic": topic, "partition": partition, "next_offset": move.next_offset}
-            moved = connection.execute(insert_new(connection.dialect, offsets), row).rowcount
+            insert = insert_new(connection.dialect, offsets).values(row).returning(offsets.c.next_offset)
+            moved = connection.execute(insert).first()
         else:
-            where_we_believe = (
+            believed = update(offsets).where(
                 offsets.c.cluster == self._cluster,
                 offsets.c.topic == topic,
                 offsets.c.partition == partition,
                 offsets.c.next_offset == move.expected,
             )
             moved = connection.execute(
-                update(offsets).where(*where_we_believe).values(next_offset=move.next_offset)
-            ).rowcount
-        if moved != 1:
+                believed.values(next_offset=move.next_offset).returning(offsets.c.next_offset)
+            ).first()
+        if moved is None:
             raise Fenced(f"another process has read {topic}/{partition} beyond {move.expected}")
 
 
