@@ -39,7 +39,8 @@ class DevConsole:
         self._update_file()
 
     def said(self, name: str, line: str) -> None:
-        self._print(name, Text(_TERMINAL_CODES.sub("", line)))
+        if text := _TERMINAL_CODES.sub("", line).strip():
+            self._print(name, Text(text))
 
     def ready(self, name: str, text: str) -> None:
         self._texts[name] = text

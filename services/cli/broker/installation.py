@@ -23,6 +23,13 @@ from ...errors import Unavailable
 from .jars import JarLock, Progress, lock_file, read_lock, resolve
 
 FORMAT_SECONDS = 60
+#: Small and quiet. The start-up cache is bound to them.
+_JVM = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "--sun-misc-unsafe-memory-access=allow",
+    "--enable-native-access=ALL-UNNAMED",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +42,8 @@ class Installation:
     startup_cache: Path
 
     def java(self, *options: str) -> list[str]:
-        """A JVM with the broker's class path. Flags that change how classes load must not differ between runs."""
-        quiet = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--sun-misc-unsafe-memory-access=allow"]
-        return [str(JAVA), *quiet, *options, "-cp", os.pathsep.join(map(str, self.jars))]
+        """A JVM with the broker's class path."""
+        return [str(JAVA), *_JVM, *options, "-cp", os.pathsep.join(map(str, self.jars))]
 
 
 def install(
@@ -66,9 +72,9 @@ def install(
 
 
 def _fingerprint(lock: JarLock) -> str:
-    """Changes with the jars and with the JRE: the start-up cache fits one of each."""
+    """Changes with the jars, the JRE and its flags: the start-up cache fits one of each."""
     release = (Path(JAVA_HOME) / "release").read_bytes()
-    return hashlib.sha256(lock.digest.encode() + release).hexdigest()[:12]
+    return hashlib.sha256(lock.digest.encode() + release + " ".join(_JVM).encode()).hexdigest()[:12]
 
 
 @contextmanager

@@ -1,0 +1,23 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench fix
+
+help: ## Show this list
+	@grep -E "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:.*## /\t/" | expand -t 10
+
+demo: ## Broker, services and an example app: events in, finished runs out
+	python3 run.py demo
+
+test: ## All checks and all tests
+	python3 run.py test
+
+check: ## Linters, types, import rules and unit tests
+	python3 run.py check
+
+fix: ## Let ruff format and repair what it can
+	python3 run.py setup
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+bench: ## The benchmark
+	python3 run.py setup
+	.venv/bin/python -m benchmarks
