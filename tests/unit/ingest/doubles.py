@@ -22,6 +22,7 @@ from penstock.settings import KafkaSettings, ServerSettings
 NOW = 1_790_000_000_000
 KAFKA = KafkaSettings(kafka_bootstrap_servers="127.0.0.1:1", topic_prefix="t.")
 TOPICS = KAFKA.topics()
+CODEC = Codec()
 
 
 @dataclass
@@ -34,7 +35,7 @@ class MemoryTopics:
     broken: bool = False
     silent: bool = False
     readable: bool = True
-    codec: Codec = field(default_factory=Codec)
+    codec: Codec = CODEC
 
     def send_all(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()

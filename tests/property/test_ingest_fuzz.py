@@ -1,0 +1,118 @@
+"""Whatever strangers send: ingest answers with less than 500, and what it accepts can be read by everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import httpx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.messages.incoming import Arrival, IncomingEvents
+from tests.unit.functions.bodies import function
+from tests.unit.ingest.doubles import CODEC, TOPICS, MemoryTopics, client, served
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["a/b", "inngest/x", "1h", "* * * * *", "event.data.x == 1", "http://127.0.0.1:1/x"]),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=8), inner, max_size=5),
+    max_leaves=20,
+)
+EVENT_KEYS = ("name", "data", "id", "ts", "user", "v", "meta", "Name", "DATA", "other")
+FUNCTION_KEYS = (
+    *("id", "name", "triggers", "steps", "retries", "concurrency", "throttle", "rateLimit", "idempotency"),
+    *("debounce", "batchEvents", "priority", "cancel", "timeouts", "Singleton", "checkpoint", "other"),
+)
+PART_KEYS = (
+    *("event", "expression", "cron", "jitter", "limit", "key", "scope", "period", "burst", "timeout", "maxSize"),
+    *("if", "run", "start", "finish", "mode", "fn", "step", "runtime", "url", "type", "attempts"),
+)
+
+
+def rows(keys: tuple[str, ...], values: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
+    """Objects that look like the real thing more often than chance allows."""
+    return st.dictionaries(st.sampled_from(keys), values, max_size=6)
+
+
+events = rows(EVENT_KEYS, JSON)
+mostly_events = rows(EVENT_KEYS, JSON).map(lambda row: {"name": "shop/a"} | row)
+event_bodies = st.one_of(
+    st.binary(max_size=200),
+    JSON.map(json.dumps).map(str.encode),
+    (events | mostly_events).map(json.dumps).map(str.encode),
+    st.lists(events | mostly_events, max_size=6).map(json.dumps).map(str.encode),
+)
+headers = st.dictionaries(
+    st.sampled_from(["content-type", "x-inngest-event-id-seed", "content-encoding", "content-length-x"]),
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
+    | st.sampled_from(["1790000000000,AAAAAAAAAAAAAA==", "application/json", "multipart/form-data"]),
+)
+parts = JSON | rows(PART_KEYS, JSON) | st.lists(rows(PART_KEYS, JSON), max_size=3)
+functions = rows(FUNCTION_KEYS, parts).map(lambda changes: function() | changes)
+registrations = st.one_of(
+    st.binary(max_size=200),
+    JSON.map(json.dumps).map(str.encode),
+    st.builds(
+        lambda app, url, found: json.dumps({"appname": app, "url": url, "functions": found}).encode(),
+        st.text(max_size=20) | st.just("shop"),
+        st.text(max_size=20) | st.just("http://127.0.0.1:1/x"),
+        st.lists(functions, max_size=3) | JSON,
+    ),
+)
+
+
+def post(topics: MemoryTopics, path: str, content: bytes, sent: Mapping[str, str] | None = None) -> httpx.Response:
+    """One request to a server of its own."""
+
+    async def ask() -> httpx.Response:
+        async with client(served(topics)) as http:
+            return await http.post(path, content=content, headers=sent)
+
+    return asyncio.run(ask())
+
+
+@given(event_bodies, headers)
+@settings(deadline=None, max_examples=200)
+def test_no_event_body_breaks_ingest(content: bytes, sent: dict[str, str]) -> None:
+    """200 or 4xx, in the one shape, with exactly the ids of what lies on the topic."""
+    topics = MemoryTopics()
+    answer = post(topics, "/e/k", content, sent)
+    said = answer.json()
+    assert answer.status_code in (200, 400)
+    assert said["status"] == answer.status_code
+    assert ("error" in said) is (answer.status_code != 200)
+    assert said["ids"] == [event.internal_id for event in topics.events()]
+
+
+@given(event_bodies)
+@settings(deadline=None, max_examples=200)
+def test_what_is_accepted_is_no_dead_letter(content: bytes) -> None:
+    """The readers of the topic accept every event that was answered with an id, and change nothing of it."""
+    topics = MemoryTopics()
+    post(topics, "/e/k", content)
+    reader = IncomingEvents(CODEC)
+    for offset, (record, event) in enumerate(zip(topics.sent, topics.events(), strict=True)):
+        arrival = Arrival(TOPICS.events, 0, offset, event.received_at, record.value, [])
+        assert reader.decode(arrival) == event
+
+
+@given(registrations)
+@settings(deadline=None, max_examples=200)
+def test_no_registration_breaks_ingest(content: bytes) -> None:
+    """200 with the app's id or 400 with a reason; only what was registered is in the table."""
+    topics = MemoryTopics()
+    answer = post(topics, "/fn/register", content)
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert answer.json()["error"]
+        assert topics.sent == []
+    else:
+        assert answer.json()["ok"] is True
+        again = post(topics, "/fn/register", content)
+        assert again.json()["modified"] is False
