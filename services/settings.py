@@ -78,9 +78,10 @@ class MatcherSettings(_Settings):
     """The matcher; Faust keeps its own files below `data_dir`."""
 
     data_dir: Path = Path(".penstock")
-    #: Events taken together; larger batches cost latency only under load.
-    matcher_batch_events: int = Field(default=1000, ge=1)
-    matcher_batch_seconds: float = Field(default=0.002, gt=0)
+    #: Events read ahead of matching; all of them are in memory, and each may have megabytes.
+    matcher_buffer_events: int = Field(default=256, ge=1)
+    #: Commands on their way to Kafka beyond which no further event is taken.
+    matcher_max_in_flight: int = Field(default=20_000, ge=1)
 
 
 class ExecutorSettings(_Settings):

@@ -27,8 +27,6 @@ from .intake import Intake, Ports
 
 log = logging.getLogger(__name__)
 
-#: Records on their way to Kafka beyond which no new event is taken.
-MAX_IN_FLIGHT = 20_000
 REGISTRY_RETRY_SECONDS = 1.0
 
 
@@ -59,7 +57,7 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
     @app.agent(source, name="matcher")
     async def matcher(stream: Any) -> None:
         async with opened(kafka) as ports:
-            intake = Intake(ports, MAX_IN_FLIGHT, fail)
+            intake = Intake(ports, settings.matcher_max_in_flight, fail)
             announcement = asyncio.create_task(_announce(assigned, ready))
             try:
                 async for event in stream.noack().events():
@@ -85,7 +83,7 @@ def options(settings: MatcherSettings, kafka: KafkaSettings) -> dict[str, Any]:
         "stream_ack_exceptions": False,
         "stream_ack_cancelled_tasks": False,
         "stream_recovery_delay": 0.0,
-        "stream_buffer_maxsize": settings.matcher_batch_events,
+        "stream_buffer_maxsize": settings.matcher_buffer_events,
         "broker_session_timeout": kafka.kafka_session_timeout_ms / 1000,
         "broker_commit_interval": 1.0,
         "worker_redirect_stdouts": False,
