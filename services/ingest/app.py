@@ -19,6 +19,7 @@ from .answers import ServerKind, on_bug, on_http_error, on_penstock_error, on_se
 from .auth import EventKeys, SigningKeys
 from .bodies import BodyReader
 from .event_api import PREFIX, EventApi
+from .guarded import Guarded
 from .health import Health
 from .owners import Owners
 from .publish import Publisher
@@ -66,7 +67,7 @@ def ingest_app(
         *RegistrationApi(parts.registrar, signing, bodies, server.mode).routes(),
         *StatusApi(server, parts.publisher, Health(kafka, parts.publisher)).routes(),
         *RunApi(parts.owners, signing, parts.client, kafka.run_partitions).routes(),
-        *more_routes,
+        *(Guarded(route, signing) for route in more_routes),
     ]
     others = Starlette(
         routes=routes,

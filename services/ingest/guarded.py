@@ -1,0 +1,28 @@
+"""Other rooms' routes, served behind the signing key: they show what users sent."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from .answers import error_answer
+from .auth import SigningKeys
+
+
+class Guarded(BaseRoute):
+    """A route that answers only callers who show the signing key, where there is one."""
+
+    def __init__(self, route: BaseRoute, keys: SigningKeys) -> None:
+        self._route = route
+        self._keys = keys
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return self._route.matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._keys.accept(Headers(scope=scope).get("authorization")):
+            await self._route.handle(scope, receive, send)
+            return
+        message = "the signing key is missing or unknown; send it as Authorization: Bearer <key>"
+        await error_answer(401, message)(scope, receive, send)
