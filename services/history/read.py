@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, and_, or_, select
+from sqlalchemy import Engine, Row, Select, and_, select
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from ..errors import Unavailable
+from ..messages.ids import ulid
 from .rows import bounded_key, plain
-from .tables import INDEXED_CHARACTERS, events, indexed, jobs, run_events, runs, steps
+from .tables import events, is_text, jobs, run_events, runs, steps
 
 Found: TypeAlias = Row[Any]
 _MAX_RUNS_OF_AN_EVENT = 1000
+#: An internal id holds about the time of reception: its sender may have drawn it by another clock.
+_ID_DIFFERENCE_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +53,31 @@ class HistoryReadModel:
     def events(self, page: EventPage) -> Sequence[Found]:
         query = select(events)
         if page.name is not None:
-            query = query.where(_is(events.c.name, page.name))
+            query = query.where(is_text(events.c.name, plain(page.name)))
         if page.cursor is not None:
             query = query.where(events.c.internal_id < page.cursor)
         if page.received_after is not None:
-            query = query.where(events.c.received_at >= page.received_after)
+            first = ulid(page.received_after - _ID_DIFFERENCE_MS, bytes(10))
+            query = query.where(events.c.received_at >= page.received_after, events.c.internal_id >= first)
         if page.received_before is not None:
-            query = query.where(events.c.received_at < page.received_before)
+            last = ulid(page.received_before + _ID_DIFFERENCE_MS, bytes(10))
+            query = query.where(events.c.received_at < page.received_before, events.c.internal_id < last)
         return self._all(query.order_by(events.c.internal_id.desc()).limit(page.limit))
 
     def event(self, event_id: str) -> Found | None:
         """The event with this internal id, or else the newest with this id of a producer."""
         found = self._all(select(events).where(events.c.internal_id == plain(event_id)))
         if not found:
-            by_id = select(events).where(_is(events.c.id, event_id))
+            by_id = select(events).where(is_text(events.c.id, plain(event_id)))
             found = self._all(by_id.order_by(events.c.internal_id.desc()).limit(1))
         return found[0] if found else None
 
     def runs_of_event(self, event_id: str) -> Sequence[Found]:
         """Runs that the event started, by its internal id or a producer's; oldest first."""
-        by_id = select(events.c.internal_id).where(_is(events.c.id, event_id))
-        of_event = or_(
-            run_events.c.event_internal_id == bounded_key(event_id), run_events.c.event_internal_id.in_(by_id)
-        )
-        wanted = select(run_events.c.run_id).where(of_event)
+        by_id = select(events.c.internal_id).where(is_text(events.c.id, plain(event_id)))
+        found = self._all(by_id.order_by(events.c.internal_id.desc()).limit(_MAX_RUNS_OF_AN_EVENT))
+        event_ids = [bounded_key(event_id), *(row.internal_id for row in found)]
+        wanted = select(run_events.c.run_id).where(run_events.c.event_internal_id.in_(event_ids))
         query = _run_query().where(runs.c.run_id.in_(wanted))
         return self._all(query.order_by(runs.c.run_id).limit(_MAX_RUNS_OF_AN_EVENT))
 
@@ -86,7 +90,7 @@ class HistoryReadModel:
         if page.status is not None:
             query = query.where(runs.c.status == page.status)
         if page.function is not None:
-            query = query.where(_is(runs.c.function, page.function))
+            query = query.where(is_text(runs.c.function, plain(page.function)))
         if page.cursor is not None:
             query = query.where(runs.c.run_id < page.cursor)
         return self._all(query.order_by(runs.c.run_id.desc()).limit(page.limit))
@@ -115,10 +119,3 @@ def _run_query() -> Select[Any]:
     """A run with the first of its events."""
     first = and_(run_events.c.run_id == runs.c.run_id, run_events.c.position == 0)
     return select(runs, run_events.c.event_internal_id).select_from(runs.outerjoin(run_events, first))
-
-
-def _is(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    """Equality that uses the column's index, which holds only its first characters."""
-    name = str(column)
-    stored = plain(text)
-    return and_(indexed(name) == stored[:INDEXED_CHARACTERS], column == stored)

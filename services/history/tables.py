@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     literal_column,
 )
 
@@ -31,6 +32,15 @@ metadata = MetaData()
 def indexed(column: str) -> ColumnElement[str]:
     """The part of a text column that its index holds; equal in index and query, or the index is not used."""
     return literal_column(f"substr({column}, 1, {INDEXED_CHARACTERS})", String)
+
+
+def is_text(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """Equality that uses the column's index.
+
+    In two parts, because SQLite would put a plain `column = text` into the index's expression and then not know it.
+    """
+    rest = literal_column(f"substr({column}, {INDEXED_CHARACTERS + 1})", String)
+    return and_(indexed(str(column)) == text[:INDEXED_CHARACTERS], rest == text[INDEXED_CHARACTERS:])
 
 
 #: One row: the version of the tables, and a name for this database, drawn when it was made.
@@ -67,9 +77,9 @@ events = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
+    Index("events_by_name", indexed("name"), "internal_id"),
+    Index("events_by_id", indexed("id"), "internal_id"),
 )
-Index("events_by_name", indexed("name"), events.c.internal_id)
-Index("events_by_id", indexed("id"))
 
 runs = Table(
     "runs",
@@ -83,9 +93,9 @@ runs = Table(
     Column("ended_at", BigInteger),
     Column("output", Text),
     Column("max_attempts", Integer, nullable=False, server_default="0"),
+    Index("runs_by_status", "status", "run_id"),
+    Index("runs_by_function", indexed("function"), "run_id"),
 )
-Index("runs_by_status", runs.c.status, runs.c.run_id)
-Index("runs_by_function", indexed("function"), runs.c.run_id)
 
 #: Which events a run was started with; `position` is 0 for the first of a batch.
 run_events = Table(
@@ -94,8 +104,8 @@ run_events = Table(
     Column("event_internal_id", Text, primary_key=True),
     Column("run_id", String(26), primary_key=True),
     Column("position", Integer, nullable=False),
+    Index("run_events_by_run", "run_id"),
 )
-Index("run_events_by_run", run_events.c.run_id)
 
 steps = Table(
     "steps",

@@ -1,0 +1,174 @@
+"""Records folded into rows."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from penstock.errors import Unavailable
+from penstock.history.rows import MAX_KEY_CHARACTERS, RowFolder, Rows, bounded_key, plain
+from penstock.messages import keys
+from penstock.messages.codec import Codec
+from penstock.messages.ids import DISCOVERY, FunctionKey, JobId, RunId, StepId
+from penstock.messages.incoming import Arrival, IncomingEvents
+from penstock.messages.records import (
+    Event,
+    JobScheduled,
+    Record,
+    RunEnded,
+    RunProgressed,
+    RunStarted,
+    StepFinished,
+)
+
+CODEC = Codec()
+FOLDER = RowFolder(CODEC, IncomingEvents(CODEC))
+RUN = RunId("01HF7YAT00KHTH0Q4KBJ419Z3M")
+EVENT = "01HF7YAT00000000000000000A"
+NOW = 1_700_000_000_000
+JOB = JobId("discover/start")
+STARTED = RunStarted(RUN, FunctionKey("app/f"), 3, ("{}", "{}"), (EVENT, "second"), 5, NOW, NOW + 1)
+SCHEDULED = JobScheduled(RUN, JOB, "call", DISCOVERY, NOW, NOW)
+ENDED = RunEnded(RUN, "Failed", '{"message":"no"}', NOW + 9, NOW + 99)
+
+
+def folded(*records: tuple[bytes, Record | None]) -> Rows:
+    rows = Rows()
+    for key, record in records:
+        FOLDER.add_state(rows, key, None if record is None else CODEC.encode(record))
+    return rows
+
+
+def test_a_start_names_the_run_its_function_and_events() -> None:
+    """One row of the run and one for each of its events, in their order."""
+    rows = folded((keys.run_key(RUN), STARTED))
+    assert rows.started[RUN] == {
+        "run_id": RUN,
+        "function": "app/f",
+        "function_version": 3,
+        "received_at": NOW,
+        "started_at": NOW + 1,
+        "max_attempts": 5,
+    }
+    assert [(row["event_internal_id"], row["position"]) for row in rows.run_events.values()] == [
+        (EVENT, 0),
+        ("second", 1),
+    ]
+
+
+def test_an_end_has_status_and_output_together() -> None:
+    """They are columns of one row, so that no reader sees one without the other."""
+    rows = folded((keys.end_key(RUN), ENDED))
+    assert rows.ended == {RUN: {"run_id": RUN, "status": "Failed", "output": '{"message":"no"}', "ended_at": NOW + 9}}
+
+
+def test_a_step_is_remembered_once() -> None:
+    """The first result stays."""
+    step = StepFinished(RUN, StepId("ab"), 0, "StepRun", "one", '{"data":1}', NOW, NOW + 5)
+    again = StepFinished(RUN, StepId("ab"), 4, "StepRun", "other", "{}", NOW, NOW)
+    rows = folded((keys.step_key(RUN, step.step_id), step), (keys.step_key(RUN, step.step_id), again))
+    assert [(row["name"], row["position"], row["output"]) for row in rows.steps.values()] == [("one", 0, '{"data":1}')]
+
+
+def test_a_job_is_what_it_was_last() -> None:
+    """A retry replaces the attempt before it."""
+    retry = JobScheduled(RUN, JOB, "call", DISCOVERY, NOW + 9, NOW, attempt=1, last_error='{"name":"E"}')
+    rows = folded((keys.job_key(RUN, JOB), SCHEDULED), (keys.job_key(RUN, JOB), retry))
+    assert [(row["attempt"], row["due_at"], row["last_error"]) for row in rows.jobs.values()] == [
+        (1, NOW + 9, '{"name":"E"}')
+    ]
+
+
+def test_a_tombstone_of_a_job_removes_it() -> None:
+    """From the batch, and from the database; scheduled again, it is there again."""
+    key = keys.job_key(RUN, JOB)
+    rows = folded((key, SCHEDULED), (key, None))
+    assert (rows.jobs, rows.done_jobs) == ({}, {(RUN, JOB)})
+    rows = folded((key, None), (key, SCHEDULED))
+    assert (list(rows.jobs), rows.done_jobs) == ([(RUN, JOB)], set())
+
+
+def test_a_job_of_a_run_that_began_here_needs_no_removal() -> None:
+    """It never came into the database, which is the usual case of a short run."""
+    rows = folded((keys.run_key(RUN), STARTED), (keys.job_key(RUN, JOB), SCHEDULED), (keys.job_key(RUN, JOB), None))
+    assert (rows.jobs, rows.done_jobs) == ({}, set())
+
+
+@pytest.mark.parametrize(
+    "key", [keys.run_key(RUN), keys.end_key(RUN), keys.step_key(RUN, StepId("a")), keys.OFFSET, None, b"", b"x/y"]
+)
+def test_what_the_owner_forgets_history_keeps(key: bytes | None) -> None:
+    """Other tombstones say that the run's state is purged, not that it never happened."""
+    rows = Rows()
+    FOLDER.add_state(rows, key, None)
+    assert not rows
+
+
+def test_what_is_not_shown_is_not_decoded() -> None:
+    """Progress, marks of deduplication and offsets are passed over, whatever their bytes."""
+    rows = folded((keys.progress_key(RUN), RunProgressed(RUN, 1, False, ())))
+    FOLDER.add_state(rows, keys.OFFSET, b"\xff")
+    FOLDER.add_state(rows, keys.dedupe_key(FunctionKey("f"), "e"), b"\xff")
+    assert not rows
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (keys.run_key(RUN), b"\xff"),
+        (keys.run_key(RUN), CODEC.encode(ENDED)),
+        (b"job/short", CODEC.encode(SCHEDULED)),
+        (b"job/\xff/x", CODEC.encode(SCHEDULED)),
+        (b"job/short", None),
+    ],
+)
+def test_a_broken_record_is_passed_over(key: bytes, value: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and does not hold up those behind it."""
+    rows = Rows()
+    with caplog.at_level(logging.ERROR):
+        FOLDER.add_state(rows, key, value)
+    assert not rows
+    assert "is passed over" in caplog.text
+
+
+def test_an_event_is_kept_with_its_place() -> None:
+    """Topic, partition and offset lead back to the record."""
+    rows = Rows()
+    event = Event("a", '{"n":1}', "id", NOW, '{"u":1}', "v", EVENT, NOW, "http")
+    for offset in (7, 9):
+        FOLDER.add_event(rows, Arrival("events", 2, offset, NOW, CODEC.encode(event)), internal=False)
+    row = rows.events[EVENT]
+    assert (row["id"], row["data"], row["user"], row["v"], row["source"]) == ("id", '{"n":1}', '{"u":1}', "v", "http")
+    assert (row["topic"], row["partition"], row["offset"]) == ("events", 2, 7)
+
+
+def test_what_is_no_event_is_the_matchers_to_report() -> None:
+    """An undecodable record makes no row and no noise."""
+    rows = Rows()
+    FOLDER.add_event(rows, Arrival("events", 0, 0, NOW, b"\xff"), internal=False)
+    FOLDER.add_event(rows, Arrival("events", 0, 0, NOW, b'{"name":"inngest/x"}'), internal=False)
+    assert not rows
+    FOLDER.add_event(rows, Arrival("events", 0, 0, NOW, b'{"name":"inngest/x"}'), internal=True)
+    assert len(rows.events) == 1
+
+
+def test_a_registry_that_is_away_holds_the_batch() -> None:
+    """The record is not broken: the batch is read again later."""
+
+    class Away:
+        def schema(self, schema_id: int) -> None:
+            raise Unavailable("away")
+
+    folder = RowFolder(CODEC, IncomingEvents(CODEC, Away()))
+    with pytest.raises(Unavailable):
+        folder.add_event(Rows(), Arrival("events", 0, 0, NOW, b"\0\0\0\0\1x"), internal=False)
+
+
+def test_texts_fit_any_database() -> None:
+    """No NUL characters; keys are bounded and still differ."""
+    assert plain("a\0b") == "a\ufffdb"
+    one, other = "x" * (MAX_KEY_CHARACTERS + 1), "x" * (MAX_KEY_CHARACTERS + 2)
+    assert bounded_key("short") == "short"
+    assert bounded_key(one) != bounded_key(other)
+    assert len(bounded_key(one)) <= MAX_KEY_CHARACTERS
