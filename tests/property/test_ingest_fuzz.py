@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.messages.incoming import Arrival, IncomingEvents
-from tests.unit.functions.bodies import function
+from tests.unit.functions.bodies import body, function
 from tests.unit.ingest.doubles import CODEC, TOPICS, MemoryTopics, client, served
 
 JSON = st.recursive(
@@ -60,10 +60,12 @@ registrations = st.one_of(
     JSON.map(json.dumps).map(str.encode),
     st.builds(
         lambda app, url, found: json.dumps({"appname": app, "url": url, "functions": found}).encode(),
-        st.text(max_size=20) | st.just("shop"),
-        st.text(max_size=20) | st.just("http://127.0.0.1:1/x"),
-        st.lists(functions, max_size=3) | JSON,
+        st.just("shop") | st.text(max_size=20),
+        st.just("http://127.0.0.1:1/x") | st.text(max_size=20),
+        JSON,
     ),
+    st.lists(functions, min_size=1, max_size=3).map(lambda found: body(*found)),
+    st.lists(functions, min_size=1, max_size=1).map(lambda found: body(*found)),
 )
 
 
@@ -78,7 +80,7 @@ def post(topics: MemoryTopics, path: str, content: bytes, sent: Mapping[str, str
 
 
 @given(event_bodies, headers)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 def test_no_event_body_breaks_ingest(content: bytes, sent: dict[str, str]) -> None:
     """200 or 4xx, in the one shape, with exactly the ids of what lies on the topic."""
     topics = MemoryTopics()
@@ -91,7 +93,7 @@ def test_no_event_body_breaks_ingest(content: bytes, sent: dict[str, str]) -> No
 
 
 @given(event_bodies)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 def test_what_is_accepted_is_no_dead_letter(content: bytes) -> None:
     """The readers of the topic accept every event that was answered with an id, and change nothing of it."""
     topics = MemoryTopics()
@@ -103,7 +105,7 @@ def test_what_is_accepted_is_no_dead_letter(content: bytes) -> None:
 
 
 @given(registrations)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 def test_no_registration_breaks_ingest(content: bytes) -> None:
     """200 with the app's id or 400 with a reason; only what was registered is in the table."""
     topics = MemoryTopics()
