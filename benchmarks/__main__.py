@@ -28,13 +28,23 @@ from .results import Phase, Report
 from .stack import Stack, StackFailed, penstock_dev
 
 REGISTER_SECONDS = 30.0
-PHASES = ("accept-batches", "accept-single", "saturate-one", "saturate-three", "low-one", "low-three", "idle")
+#: The last one is only made when asked for: a sampler at every service slows them down.
+PHASES = (
+    "accept-batches",
+    "accept-single",
+    "saturate-one",
+    "saturate-three",
+    "low-one",
+    "low-three",
+    "idle",
+    "profile",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when all went well (targets may be missed), 1 when runs or events were lost or nothing could start."""
     options = _options(arguments)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         phases = _measure(options, console)
     except (StackFailed, RegistrationFailed) as error:
@@ -128,7 +138,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default={},
         help="name=pid,… of the server's processes; name the broker 'broker'",
     )
-    parser.add_argument("--phases", type=_phases, default=PHASES, help=f"some of {','.join(PHASES)}")
+    parser.add_argument("--phases", type=_phases, default=PHASES[:-1], help=f"some of {','.join(PHASES)}")
     parser.add_argument("--report", type=Path, help="write a Markdown page here")
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--log", type=Path, help="keep what the started server says here")

@@ -16,6 +16,7 @@ from . import targets
 from .app import event_name
 from .load import Plan
 from .processes import Accounts, Reading
+from .profile import hotspots, sampling
 from .results import BROKER, HARNESS, Figure, Phase, cpu_per_unit, rss, spread_figures, without
 from .stack import Stack
 from .targets import Target
@@ -83,6 +84,14 @@ class Bench:
             f"low load {function}", function, self.sizes.low_load_runs, self.sizes.low_load_rate
         )
 
+    def profile(self) -> Phase:
+        """The services under saturation with a sampler at each: where time goes, not how fast it is."""
+        pids = {name: pid for name, pid in self._stack.pids().items() if name not in (BROKER, "supervisor")}
+        with sampling(pids, self._folder):
+            found = self._runs("profile", "one", self.sizes.saturate_runs, 0.0)
+        spots = {name: tuple(hotspots(self._folder, name)) for name in pids}
+        return Phase("profile of saturate one", (), hotspots=spots, problems=found.problems)
+
     def idle(self) -> Phase:
         """Nothing to do: what it costs to be there."""
         self._accounts.wait_until_quiet()
@@ -93,11 +102,12 @@ class Bench:
         percent = {
             name: used / seconds * 100 for name, used in after.cpu_since(before).items() if name != "app"
         }
+        others = _others(before, after)
         services = Figure("services, of a core", without(percent, BROKER), "%", targets.IDLE_CORE_PERCENT)
         each = (Figure(f"{name}, of a core", value, "%") for name, value in percent.items())
         memory = without(rss(after), BROKER, *HARNESS)
         held = Figure("memory of the services", memory, "MB", targets.SERVICES_RSS_MB)
-        return Phase("idle", (services, *each, held), rss_mb=rss(after), problems=self._gone())
+        return Phase("idle", (services, *each, held, others), rss_mb=rss(after), problems=self._gone())
 
     def _accept(self, name: str, plan: Plan, target: Target) -> Phase:
         sent, before, after = self._load(plan)
@@ -105,10 +115,11 @@ class Bench:
         figures = (
             Figure("accepted", accepted_per_second(sent), "events/s", target),
             *spread_figures("request", waits),
+            _others(before, after),
         )
         self._accounts.wait_until_quiet()
         costs = cpu_per_unit(before, self._accounts.read(), plan.count)
-        return Phase(name, figures, costs, rss(after), (*_refused(sent), *self._gone()))
+        return Phase(name, figures, costs, rss(after), problems=(*_refused(sent), *self._gone()))
 
     def _runs(self, name: str, function: str, count: int, rate: float) -> Phase:
         self._control.get("/control/calls").raise_for_status()
@@ -125,7 +136,7 @@ class Bench:
         costs = cpu_per_unit(before, settled, count)
         problems = (*_refused(sent), *_shortfall(good, ended, found), *self._gone())
         figures = _saturated(found, function, costs) if rate == 0 else _unhurried(found, sent)
-        return Phase(name, figures, costs, rss(after), problems)
+        return Phase(name, (*figures, _others(before, after)), costs, rss(after), problems=problems)
 
     def _plan(self, name: str, count: int, batch: int, rate: float, connections: int) -> Plan:
         place = urlsplit(self._stack.url)
@@ -179,6 +190,7 @@ def all_phases(bench: Bench) -> list[tuple[str, Callable[[], Phase]]]:
         ("low-one", lambda: bench.low_load("one")),
         ("low-three", lambda: bench.low_load("three")),
         ("idle", bench.idle),
+        ("profile", bench.profile),
     ]
 
 
@@ -205,6 +217,11 @@ def _unhurried(found: Timeline, sent: Sequence[Sent]) -> tuple[Figure, ...]:
         *spread_figures("sent → run end", found.whole_runs()),
         *(() if late is None else (Figure("generator late p99", late.p99, "ms"),)),
     )
+
+
+def _others(before: Reading, after: Reading) -> Figure:
+    """Says how much a reader may trust the rest."""
+    return Figure("other processes took", after.others_since(before), "cores")
 
 
 def _refused(sent: Sequence[Sent]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ class Reading:
 
     at: float
     costs: Mapping[str, Cost]
+    machine_cpu_seconds: float
+    """What all processes of the machine have used, accounted or not."""
+    own_cpu_seconds: float
+    """What the benchmark itself and the load generators that it has waited for have used."""
 
     def cpu_since(self, earlier: Reading) -> dict[str, float]:
         """CPU seconds by name; a process that is new since then counts from its beginning."""
@@ -34,6 +39,12 @@ class Reading:
 
     def seconds_since(self, earlier: Reading) -> float:
         return self.at - earlier.at
+
+    def others_since(self, earlier: Reading) -> float:
+        """Cores that processes which have nothing to do with the benchmark took in the meantime."""
+        all_of_it = self.machine_cpu_seconds - earlier.machine_cpu_seconds
+        accounted = sum(self.cpu_since(earlier).values()) + self.own_cpu_seconds - earlier.own_cpu_seconds
+        return max(all_of_it - accounted, 0.0) / self.seconds_since(earlier)
 
 
 class Accounts:
@@ -54,7 +65,7 @@ class Accounts:
         for pid, name in self._names.items():
             for process in self._own_tree(pid):
                 totals[name] = _sum(totals[name], _cost(process))
-        return Reading(time.monotonic(), totals)
+        return Reading(time.monotonic(), totals, _machine(), _own())
 
     def gone(self) -> list[str]:
         """Names of processes that have ended."""
@@ -93,6 +104,16 @@ def _cost(process: psutil.Process) -> Cost:
         return Cost(times.user + times.system, process.memory_info().rss)
     except psutil.Error:
         return Cost(0.0, 0)
+
+
+def _machine() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0) + getattr(times, "irq", 0.0))
+
+
+def _own() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _sum(one: Cost, other: Cost) -> Cost:

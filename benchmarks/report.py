@@ -43,7 +43,7 @@ def markdown(report: Report) -> str:
         lines += ["", f"## {phase.name}", "", "| figure | measured | target | |", "|---|---:|---:|---|"]
         lines += [f"| {' | '.join(_cells(figure))} |" for figure in phase.figures]
         lines += [f"\n**{problem}**" for problem in phase.problems]
-        lines += _by_process(phase)
+        lines += [*_by_process(phase), *_hotspots(phase)]
     return "\n".join(lines) + "\n"
 
 
@@ -62,4 +62,12 @@ def _by_process(phase: Phase) -> list[str]:
         lines.append(f"| CPU ms each | {cells} |")
     if phase.rss_mb:
         lines.append(f"| RSS MB | {' | '.join(number(phase.rss_mb[name]) for name in names)} |")
+    return lines
+
+
+def _hotspots(phase: Phase) -> list[str]:
+    lines: list[str] = []
+    for name, spots in phase.hotspots.items():
+        lines += ["", f"| {name}: function | itself | with calls |", "|---|---:|---:|"]
+        lines += [f"| `{spot.function}` | {spot.alone:.0%} | {spot.with_calls:.0%} |" for spot in spots]
     return lines

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .processes import Reading
+from .profile import Hotspot
 from .targets import Target
 from .timings import Spread
 
@@ -38,6 +39,7 @@ class Phase:
     figures: tuple[Figure, ...]
     cpu_ms_per_unit: Mapping[str, float] = field(default_factory=dict)
     rss_mb: Mapping[str, float] = field(default_factory=dict)
+    hotspots: Mapping[str, tuple[Hotspot, ...]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
 

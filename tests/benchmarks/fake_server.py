@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-FIRST_CALL_MS = 80
-BETWEEN_STEPS_MS = 40
+FIRST_CALL_MS = 400
+BETWEEN_STEPS_MS = 200
 REFUSED_EVERY = 100
 
 

@@ -40,7 +40,7 @@ def measured(report: dict[str, object], phase: str) -> dict[str, float]:
 
 
 def test_known_delays_are_what_is_reported(fake: tuple[str, int], tmp_path: Path) -> None:
-    """A server that waits 80 ms before a run and 40 ms between steps is reported as that, and its refusals as lost."""
+    """Waits of 400 ms before a run and 200 ms between steps are reported as that, and refusals as lost events."""
     url, pid = fake
     page, data = tmp_path / "report.md", tmp_path / "report.json"
     arguments = ["--server", url, "--pids", f"fake={pid}", "--report", str(page), "--json", str(data)]
@@ -48,18 +48,16 @@ def test_known_delays_are_what_is_reported(fake: tuple[str, int], tmp_path: Path
     report = orjson.loads(data.read_bytes())
 
     slow = measured(report, "low load three")
-    assert fake_server.FIRST_CALL_MS <= slow["sent → first call p50"] < fake_server.FIRST_CALL_MS + 40
-    assert (
-        fake_server.BETWEEN_STEPS_MS <= slow["step end → next step p50"] < fake_server.BETWEEN_STEPS_MS + 30
-    )
-    least = fake_server.FIRST_CALL_MS + 3 * fake_server.BETWEEN_STEPS_MS
-    assert least <= slow["sent → run end p50"] < least + 130
+    first, between = fake_server.FIRST_CALL_MS, fake_server.BETWEEN_STEPS_MS
+    # The upper bounds leave room for a machine that is busy with other tests, and none for mixing the two up.
+    assert first <= slow["sent → first call p50"] < first + between
+    assert between <= slow["step end → next step p50"] < first
+    assert first + 3 * between <= slow["sent → run end p50"] < 2 * first + 3 * between
 
     at_once = measured(report, "saturate one")
-    fastest = 40 / ((fake_server.FIRST_CALL_MS + fake_server.BETWEEN_STEPS_MS) / 1000)
-    assert 40 < at_once["runs"] <= fastest
+    assert 5 < at_once["runs"] <= 40 / ((first + between) / 1000)
     assert at_once["CPU a run"] > 0
-    assert measured(report, "accept, batches")["accepted"] > 100
+    assert measured(report, "accept, batches")["accepted"] > 10
 
     (single,) = (phase for phase in report["phases"] if phase["name"].startswith("accept, one by one"))
     assert any("events got 429" in problem for problem in single["problems"])

@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from benchmarks.profile import summarise
 from benchmarks.timings import accepted_per_second, percentile, spread, timeline
 from benchmarks.trace import FINAL, Call, Rows, Sent, read_calls, read_sent
 
@@ -104,3 +105,15 @@ def test_rows_are_read_as_they_were_written() -> None:
     assert read_calls(calls.take()) == [Call(1, FINAL, 2**62, 5), Call(2, 0, 3, 4)]
     assert read_sent(events.take()) == [Sent(1, 2, 3, 4, 200)]
     assert read_calls(calls.take()) == []
+
+
+def test_samples_are_summed_by_function() -> None:
+    """Collapsed stacks: the innermost function pays, its callers are credited once, lines do not matter."""
+    lines = [
+        "main (/x/services/a.py:3);apply (/x/services/state/rocks.py:98) 30",
+        "main (/x/services/a.py:4);apply (/x/services/state/rocks.py:91);apply (/x/services/state/rocks.py:92) 30",
+        "main (/x/services/a.py:3);dumps (/v/site-packages/orjson/it.py:1) 40",
+    ]
+    apply, dumps = summarise(lines, 5)
+    assert (apply.function, apply.alone, apply.with_calls) == ("apply (services/state/rocks.py)", 0.6, 0.6)
+    assert (dumps.function, dumps.alone) == ("dumps (orjson/it.py)", 0.4)
