@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from ..stack import Stack
 from .app_process import AppProcess
 from .scenarios import DATA, scenarios_of
 from .sdks import BY_NAME, Sdk
@@ -36,8 +37,6 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if given := os.environ.get("PENSTOCK_CONFORMANCE_URL"):
         yield Server(given)
         return
-    from ..stack import Stack
-
     stack = Stack(
         tmp_path_factory.mktemp("conformance"),
         bootstrap_servers=request.getfixturevalue("broker"),

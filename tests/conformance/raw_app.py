@@ -73,7 +73,7 @@ def ran(step: str, data: Any) -> dict[str, Any]:
 
 
 class RawApp:
-    """Serves scripts as functions of one app; keeps every call. Close it in the end."""
+    """Serves scripts as functions of one app; keeps every call."""
 
     def __init__(self, server: Server) -> None:
         self.name = f"raw{uuid.uuid4().hex[:6]}"
@@ -81,25 +81,39 @@ class RawApp:
         self._server = server
         self._scripts: dict[str, Script] = {}
         self._retries: dict[str, int] = {}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http = self._listen(0)
         self.origin = f"http://127.0.0.1:{self._http.server_port}"
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
     def close(self) -> None:
+        """Listen no more: connections are refused."""
         self._http.shutdown()
         self._http.server_close()
 
-    def start(self, script: Script, retries: int = 0, data: Any = None, slug: str = "") -> str:
+    def open(self) -> None:
+        """Listen again, in the same place."""
+        self._http = self._listen(self._http.server_port)
+
+    def start(self, script: Script, retries: int = 0, data: Any = None) -> str:
         """Serve a script as a new function and send it an event; the event's id."""
-        slug = slug or f"f{len(self._scripts)}"
+        slug = self.serve(script, retries)
+        return self._server.send({"name": f"{self.name}/{slug}", "data": data})[0]
+
+    def serve(self, script: Script, retries: int = 0) -> str:
+        """Register a script as a new function; the event `<app>/<its name>` starts it."""
+        slug = f"f{len(self._scripts)}"
         self._scripts[slug], self._retries[slug] = script, retries
         answer = httpx.post(f"{self._server.url}/fn/register", json=self._registration(), timeout=20.0)
         assert answer.status_code == 200, answer.text
-        return self._server.send({"name": f"{self.name}/{slug}", "data": data})[0]
+        return slug
 
     def calls_of(self, run: str) -> list[Call]:
         return [call for call in self.calls if call.headers.get("x-run-id") == run]
+
+    def _listen(self, port: int) -> ThreadingHTTPServer:
+        http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        http.daemon_threads = True
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        return http
 
     def _registration(self) -> dict[str, Any]:
         return {

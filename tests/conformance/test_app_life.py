@@ -9,6 +9,7 @@ import httpx
 
 from .app_process import python_app, wait_until
 from .conftest import StartApp
+from .raw_app import RawApp, Reply
 from .server import Server
 
 COMMAND = python_app("features")
@@ -25,28 +26,37 @@ def test_a_sync_says_whether_it_changed_anything(start_app: StartApp) -> None:
     assert app.sync().json()["modified"] is False
 
 
-def test_a_run_waits_for_its_app(server: Server, start_app: StartApp) -> None:
+def test_a_run_waits_for_its_app(server: Server) -> None:
     """An app that is away costs attempts, not the run: it goes on as soon as the app is back."""
-    name = a_name()
-    app = start_app(name, COMMAND)
-    app.sync()
-    app.stop()
-    run = server.wait_run(server.send({"name": f"{name}/patient"})[0])
-    back = start_app(name, COMMAND, port=app.port)
+    app = RawApp(server)
+    slug = app.serve(lambda _call: Reply(200, "answered"), retries=20)
+    app.close()
+    run = server.wait_run(server.send({"name": f"{app.name}/{slug}"})[0])
+    assert server.run(run).status == "Running"
+    app.open()
     assert server.wait_ended(run).output == "answered"
-    counts = back.counts(run)
-    assert counts["enter"] == 2
-    assert sum(counts.values()) == 3
+    assert len(app.calls_of(run)) == 1
+    app.close()
+
+
+def test_an_app_that_never_comes_back_fails_its_run(server: Server) -> None:
+    """When all attempts are used up the run fails, and its error says who could not be reached."""
+    app = RawApp(server)
+    slug = app.serve(lambda _call: Reply(200, "answered"), retries=2)
+    app.close()
+    outcome = server.wait_outcome(server.send({"name": f"{app.name}/{slug}"})[0])
+    assert outcome.status == "Failed"
+    assert app.name in outcome.message()
+    assert app.origin in outcome.message()
 
 
 def test_a_sync_from_another_url_moves_the_calls(server: Server, start_app: StartApp) -> None:
     """The app at its new place gets the calls of new runs, and the rest of those under way."""
     name = a_name()
-    old = start_app(name, COMMAND)
+    old, new = start_app(name, COMMAND), start_app(name, COMMAND)
     old.sync()
     run = server.wait_run(server.send({"name": f"{name}/moved"})[0])
     wait_until(lambda: old.counts(run)["enter"] == 2, "the run sleeps in the old place")
-    new = start_app(name, COMMAND)
     new.sync()
     other = server.wait_outcome(server.send({"name": f"{name}/one"})[0]).run
     assert server.wait_ended(run).output == "moved"
@@ -66,16 +76,6 @@ def test_a_function_left_out_of_a_sync_runs_no_more(server: Server, start_app: S
     after = server.send(event)[0]
     assert server.wait_outcome(after).output == "bought"
     assert len(server.runs_of(after)) == 1
-
-
-def test_a_new_function_is_triggered_by_the_very_next_event(server: Server, start_app: StartApp) -> None:
-    """What a sync was told has happened is true for the next request, every time."""
-    for _ in range(3):
-        name = a_name()
-        app = start_app(name, COMMAND)
-        app.sync()
-        event = server.send({"name": f"{name}/one"})[0]
-        assert server.wait_outcome(event).output == ["either", f"{name}/one"]
 
 
 def test_a_registration_that_cannot_be_used_says_why(server: Server) -> None:

@@ -75,6 +75,13 @@ def test_the_second_call_carries_the_first_steps_result(server: Server, app: Raw
     assert calls[1].headers["x-request-id"] != calls[0].headers["x-request-id"]
 
 
+def test_a_new_function_is_triggered_by_the_very_next_event(server: Server, app: RawApp) -> None:
+    """What a sync was told has happened is true for the next request, twenty times in a row."""
+    events = [app.start(lambda call: Reply(200, call.function)) for _ in range(20)]
+    outputs = [server.wait_outcome(event).output for event in events]
+    assert len(set(outputs)) == 20
+
+
 def test_an_unknown_opcode_fails_the_run_and_names_it(server: Server, app: RawApp) -> None:
     """A newer SDK may ask for what this server does not know: that is said, not swallowed."""
     outcome, calls = outcome_of(server, app, lambda _call: ops({"op": "Teleport", "id": "a"}), retries=3)
