@@ -23,7 +23,7 @@ OLDEST_PYTHON = (3, 11)
 UV = "uv==0.13.9"
 
 #: The rings of the tests, cheap ones first.
-RINGS = ("unit", "golden", "property", "contract", "integration", "conformance")
+RINGS = ("unit", "golden", "property", "contract", "integration", "conformance", "benchmarks")
 CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff", ("ruff", "check", ".")),
     ("ruff format", ("ruff", "format", "--check", ".")),

@@ -30,7 +30,7 @@ from penstock.cli.leash import Leashed
 from penstock.cli.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 RUN_SECONDS = 60.0
 ORDERS = 3
 VISITS = 3
