@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from penstock.cli.leash import Leashed
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 READY_SECONDS = 30.0
@@ -29,22 +31,21 @@ class AppProcess:
         self._said: deque[str] = deque(maxlen=60)
         self._ready = threading.Event()
         self.origin = ""
-        variables = _without_sdk_settings(os.environ) | {
+        variables = {
             "CONFORMANCE_APP": name,
             "CONFORMANCE_PORT": str(port),
+            "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "*",
             **environment,
         }
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        self._process = Leashed([*_without_sdk_settings(), *command], subprocess.PIPE, variables)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def wait_ready(self) -> AppProcess:
         """Return when the app listens."""
         assert self._ready.wait(READY_SECONDS), f"{self.name} does not say where it listens:\n{self.said()}"
-        assert self.origin, f"{self.name} ended with {self._process.poll()}:\n{self.said()}"
+        assert self.origin, f"{self.name} ended with {self._process.exit_code()}:\n{self.said()}"
         return self
 
     @property
@@ -76,11 +77,10 @@ class AppProcess:
 
     def stop(self) -> None:
         self._process.kill()
-        self._process.wait()
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for written in self._process.output:
+            line = written.decode("utf-8", "replace")
             self._said.append(line)
             if line.startswith("listening on ") and not self.origin:
                 self.origin = line.removeprefix("listening on ").strip()
@@ -108,7 +108,6 @@ def wait_until(condition: Any, what: str, seconds: float = 20.0) -> Any:
     return value
 
 
-def _without_sdk_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value for name, value in environment.items() if not name.startswith(("INNGEST_", "PENSTOCK_"))
-    }
+def _without_sdk_settings() -> list[str]:
+    """What the developer has set for SDKs is not for these apps."""
+    return ["env", *(part for name in os.environ if name.startswith("INNGEST_") for part in ("-u", name))]

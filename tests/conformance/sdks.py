@@ -25,6 +25,8 @@ SDKS = (
     Sdk("python-flask", lambda: python_app("python_sync")),
     Sdk("typescript", node_app, {"CONFORMANCE_CHECKPOINTING": "1"}, checkpoints=True),
     Sdk("typescript-plain", node_app),
+    Sdk("python-streamed", lambda: python_app("python_async"), {"INNGEST_STREAMING": "force"}),
+    Sdk("typescript-streamed", node_app, {"INNGEST_STREAMING": "true"}),
     Sdk("go-0.16", lambda: go_app("go_v0_16")),
     Sdk("go-0.7", lambda: go_app("go_v0_7")),
 )
