@@ -12,7 +12,7 @@ import pytest
 
 from penstock.errors import InvalidSettings, Unavailable, UndecodableRecord
 from penstock.kafka import schema_registry
-from penstock.kafka.schema_registry import SchemaRegistry
+from penstock.kafka.schema_client import SchemaRegistry
 from penstock.messages.codec import read_schema
 from penstock.messages.incoming import Arrival, IncomingEvents
 from penstock.messages.records import RECORDS, Event, OffsetApplied
