@@ -40,6 +40,7 @@ class Sizes:
     low_load_rate: float = 20.0
     warm_up_runs: int = 200
     idle_seconds: float = 12.0
+    soak_rounds: int = 6
     run_timeout_seconds: float = 120.0
 
 
@@ -83,6 +84,31 @@ class Bench:
         return self._runs(
             f"low load {function}", function, self.sizes.low_load_runs, self.sizes.low_load_rate
         )
+
+    def soak(self) -> Phase:
+        """Round after round of runs: what memory is gained after the first is what finished runs leave behind."""
+        rounds = [
+            self._runs(f"round {n}", "one", self.sizes.saturate_runs, 0.0)
+            for n in range(self.sizes.soak_rounds)
+        ]
+        memory = [without(found.rss_mb, BROKER, *HARNESS) for found in rounds]
+        thousands = self.sizes.saturate_runs * (len(rounds) - 1) / 1000
+        figures = (
+            Figure("memory of the services, first round", memory[0], "MB"),
+            Figure("memory of the services, last round", memory[-1], "MB", targets.SERVICES_RSS_MB),
+            Figure("gained per 1,000 runs", (memory[-1] - memory[0]) / max(thousands, 1e-9), "MB"),
+            *(
+                Figure(
+                    f"gained by {name} per 1,000 runs",
+                    (last - rounds[0].rss_mb.get(name, last)) / max(thousands, 1e-9),
+                    "MB",
+                )
+                for name, last in rounds[-1].rss_mb.items()
+                if name not in HARNESS
+            ),
+        )
+        problems = tuple(problem for found in rounds for problem in found.problems)
+        return Phase(f"soak, {len(rounds)} rounds", figures, rss_mb=rounds[-1].rss_mb, problems=problems)
 
     def profile(self) -> Phase:
         """The services under saturation with a sampler at each: where time goes, not how fast it is."""
@@ -189,6 +215,7 @@ def all_phases(bench: Bench) -> list[tuple[str, Callable[[], Phase]]]:
         ("saturate-three", lambda: bench.saturate("three")),
         ("low-one", lambda: bench.low_load("one")),
         ("low-three", lambda: bench.low_load("three")),
+        ("soak", bench.soak),
         ("idle", bench.idle),
         ("profile", bench.profile),
     ]

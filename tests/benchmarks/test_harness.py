@@ -15,7 +15,7 @@ from benchmarks.__main__ import main
 from . import fake_server
 
 ROOT = Path(__file__).parents[2]
-TINY = "--saturate-runs 40 --warm-up-runs 10 --low-load-runs 30 --idle-seconds 1"
+TINY = "--saturate-runs 40 --warm-up-runs 10 --low-load-runs 30 --idle-seconds 1 --soak-rounds 2"
 TINY += " --accept-batches 5 --accept-single 150 --accept-single-connections 8"
 
 
