@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _COMMIT_TIMEOUT_SECONDS = 20.0
+_BOUNDS_SECONDS = 10.0
 Pairs = list[tuple[bytes, bytes | None]]
 
 
@@ -65,14 +67,14 @@ class KafkaChangelog:
         try:
             place = TopicPartition(self._topic, self._partition, after + 1)
             with _translated(f"reading the changelog of partition {self._partition}"):
-                low, end = consumer.get_watermark_offsets(place, timeout=10.0)
+                low, end = _bounds(consumer, place)
                 if after + 1 >= end:
                     return
                 place.offset = max(after + 1, low)
                 consumer.assign([place])
                 at_end = False
                 while not at_end:
-                    batch, at_end = _next_batch(consumer)
+                    batch, at_end = _next_batch(consumer, end)
                     if batch:
                         yield [(m.key() or b"", m.value()) for m in batch], batch[-1].offset() or 0
         finally:
@@ -83,7 +85,7 @@ class KafkaChangelog:
         try:
             with _translated(f"reading the changelog of partition {self._partition}"):
                 place = TopicPartition(self._topic, self._partition)
-                return int(consumer.get_watermark_offsets(place, timeout=10.0)[0])
+                return _bounds(consumer, place)[0]
         finally:
             consumer.close()
 
@@ -135,8 +137,25 @@ class KafkaChangelog:
         }
 
 
-def _next_batch(consumer: Consumer) -> tuple[list[Message], bool]:
-    """What has arrived, and whether the end is reached: commit markers at the end have no record to show it."""
+def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """First offset and end of what is committed, from the leader; a broker that is just coming up is asked again."""
+    give_up = time.monotonic() + _BOUNDS_SECONDS
+    while True:
+        try:
+            low, end = consumer.get_watermark_offsets(place, timeout=_BOUNDS_SECONDS)
+            return int(low), int(end)
+        except KafkaException:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.05)
+
+
+def _next_batch(consumer: Consumer, end: int) -> tuple[list[Message], bool]:
+    """What has arrived, and whether `end` is reached: commit markers at the end have no record to show it.
+
+    A broker that has just come up may report an end of the partition that lies before what it holds; only one at or
+    behind `end`, which the leader vouched for, counts.
+    """
     first = consumer.poll(1.0)
     batch: list[Message] = []
     at_end = False
@@ -145,7 +164,7 @@ def _next_batch(consumer: Consumer) -> tuple[list[Message], bool]:
         if error is None:
             batch.append(message)
         elif error.code() == KafkaError._PARTITION_EOF:
-            at_end = True
+            at_end = at_end or (message.offset() or 0) >= end
         else:
             raise KafkaException(error)
     return batch, at_end
@@ -161,6 +180,10 @@ class _translated:  # noqa: N801 - reads as a word at its one use: `with _transl
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        # A fatal error is raised in the middle of serving callbacks; one that is called then turns it into a
+        # SystemError caused by it.
+        if isinstance(error, SystemError) and isinstance(error.__cause__, KafkaException):
+            error = error.__cause__
         if isinstance(error, KafkaException):
             cause = error.args[0]
             if isinstance(cause, KafkaError) and cause.code() in _FENCED:
@@ -168,7 +191,3 @@ class _translated:  # noqa: N801 - reads as a word at its one use: `with _transl
             raise Unavailable(f"{self._doing}: {error}") from error
         if isinstance(error, BufferError):
             raise Unavailable(f"{self._doing}: the send queue is full") from error
-
-
-Open = Callable[[int], Changelog]
-"""Makes the changelog of a partition."""
