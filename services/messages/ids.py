@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID, uuid5
 
@@ -92,6 +93,7 @@ def record_event_id(topic: str, partition: int, offset: int, millis: int) -> Eve
     return EventId(ulid(millis, hashlib.blake2b(place, digest_size=10).digest()))
 
 
+@lru_cache(maxsize=4096)
 def function_uuid(function: FunctionKey) -> UUID:
     """The UUID by which SDKs know a function (`ctx.fn_id`)."""
     return uuid5(_NAMESPACE, f"function/{function}")
