@@ -10,12 +10,11 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from pydantic import ValidationError
 
-from .cli.commands import app
-from .cli.supervisor import MISCONFIGURED, READY_PREFIX
+from .cli.signs import MISCONFIGURED, READY_PREFIX
 from .errors import InvalidSettings, PenstockError, TopicMismatch
 from .settings import KafkaSettings
 
@@ -23,7 +22,7 @@ from .settings import KafkaSettings
 def main() -> None:
     """Run the command; exit code 2 for settings and topics that cannot work, 1 for other errors."""
     try:
-        app()
+        _command()()
     except (InvalidSettings, TopicMismatch) as error:
         _leave(str(error), MISCONFIGURED)
     except ValidationError as error:
@@ -32,7 +31,20 @@ def main() -> None:
         _leave(str(error), 1)
 
 
-@app.command()
+def _command() -> Callable[[], None]:
+    """A service by its bare name starts at once; everything else goes through the command line parser."""
+    service = SERVICES.get(sys.argv[1]) if len(sys.argv) == 2 else None
+    return service or _parser()
+
+
+def _parser() -> Callable[[], None]:
+    from .cli.commands import app
+
+    for name, service in SERVICES.items():
+        app.command(name)(service)
+    return app
+
+
 def ingest() -> None:
     """Accept events and apps over HTTP, and answer the read API."""
     from .history import api
@@ -44,7 +56,6 @@ def ingest() -> None:
     _run_async(service.serve(ServerSettings(), KafkaSettings(), routes, _ready))
 
 
-@app.command()
 def matcher() -> None:
     """Decide what each event starts."""
     from .kafka.topics import ensure_topics
@@ -57,7 +68,6 @@ def matcher() -> None:
     service.run(MatcherSettings(), kafka, _ready)
 
 
-@app.command()
 def executor() -> None:
     """Own partitions of runs and drive them."""
     from .executor import service
@@ -67,7 +77,6 @@ def executor() -> None:
     _run_async(_with_topics(kafka, service.serve(ExecutorSettings(), kafka, _ready)))
 
 
-@app.command()
 def history() -> None:
     """Keep the read model of events and runs."""
     from .history import service
@@ -75,6 +84,14 @@ def history() -> None:
 
     kafka = KafkaSettings()
     _run_async(_with_topics(kafka, service.serve(HistorySettings(), kafka, _ready)))
+
+
+SERVICES: dict[str, Callable[[], None]] = {
+    "ingest": ingest,
+    "matcher": matcher,
+    "executor": executor,
+    "history": history,
+}
 
 
 def _ready(text: str) -> None:

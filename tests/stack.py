@@ -19,7 +19,7 @@ from penstock.cli.leash import Leashed
 from penstock.cli.ports import free_port
 from penstock.settings import KafkaSettings
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 
 

@@ -17,11 +17,8 @@ from typing import Protocol
 
 from .leash import Leashed
 from .restarts import deaths_in_a_row, restart_delay
+from .signs import MISCONFIGURED, READY_PREFIX
 
-#: A service prints this before the text that says what listens where.
-READY_PREFIX = "ready: "
-#: The exit code of a service whose settings cannot work: starting it again would not help.
-MISCONFIGURED = 2
 LAST_LINES = 20
 PROBE_EVERY_SECONDS = 0.02
 
