@@ -23,6 +23,7 @@ from ..messages.incoming import Arrival, IncomingEvents
 from ..messages.writer_schemas import WriterSchemas
 from ..settings import KafkaSettings, MatcherSettings
 from .faust_kafka import ConsumerOnly, transport
+from .header_names import accept_any_header_names
 from .intake import Intake, Ports
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class MatcherApp(faust.App):
 
 def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[], None]) -> faust.App:
     """The app, to be run by a worker; `ready` is called when it has its partitions and the function table."""
+    accept_any_header_names()
     app = MatcherApp(**options(settings, kafka))
     app.transport = transport(app, kafka)
     topics = kafka.topics()

@@ -16,13 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from ..errors import Unavailable, UndecodableRecord
-from ..kafka.produce import AsyncProducer, Outgoing
-from ..kafka.registry import FunctionRegistry
+from ..functions.table import FunctionTable
+from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
 from ..messages.incoming import Arrival, IncomingEvents
 from ..messages.records import Event
@@ -40,13 +41,32 @@ REGISTRY_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 
 
+class Registry(Protocol):
+    """The function table, kept up to date by `kafka.registry`."""
+
+    @property
+    def table(self) -> FunctionTable: ...
+
+    async def reached(self, offset: int, timeout_seconds: float) -> bool:
+        """True as soon as the table has taken its topic up to `offset`; False when that takes too long."""
+
+
+class Sender(Protocol):
+    """What `kafka.produce` does: records in order, and word when all in-sync replicas have them."""
+
+    in_flight: int
+
+    def send_all(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """Send records together; the future is done when all are acknowledged, or raises `Unavailable`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What the matcher works with; all of it belongs to one event loop."""
 
     incoming: IncomingEvents
-    registry: FunctionRegistry
-    producer: AsyncProducer
+    registry: Registry
+    producer: Sender
     codec: Codec
     topics: Topics
 
@@ -62,6 +82,7 @@ class Intake:
         self._conditions = Conditions()
         self._acknowledgements = Acknowledgements()
         self._room = asyncio.Event()
+        self._in_vain = -1
 
     async def take(self, arrival: Arrival, key: bytes | None, acknowledge: Callable[[], object]) -> None:
         """See the crash order above. Returns when the record's commands are on their way, not when they arrived."""
@@ -104,18 +125,25 @@ class Intake:
     async def _matched(self, arrival: Arrival) -> list[Outgoing]:
         ports = self._ports
         event = await self._decoded(arrival)
-        seen = registry_offset(arrival.headers)
-        if seen > ports.registry.table.offset and not await ports.registry.reached(seen, REGISTRY_SECONDS):
+        await self._functions_known(arrival)
+        return starts(match(event, ports.registry.table, self._conditions), ports.topics, ports.codec)
+
+    async def _functions_known(self, arrival: Arrival) -> None:
+        """Wait for what the sender had seen; an offset that did not come once is not waited for again."""
+        registry, seen = self._ports.registry, registry_offset(arrival.headers)
+        if seen <= registry.table.offset or seen >= self._in_vain > registry.table.offset:
+            return
+        if not await registry.reached(seen, REGISTRY_SECONDS):
+            self._in_vain = seen
             log.warning(
-                "%s/%s@%s: its sender had seen the functions topic up to %s, we have %s after %s s: matched without",
+                "%s/%s@%s: its sender had seen the functions topic up to %s; after %s s we have %s: matched without",
                 arrival.topic,
                 arrival.partition,
                 arrival.offset,
                 seen,
-                ports.registry.table.offset,
                 REGISTRY_SECONDS,
+                registry.table.offset,
             )
-        return starts(match(event, ports.registry.table, self._conditions), ports.topics, ports.codec)
 
     async def _decoded(self, arrival: Arrival) -> Event:
         internal = arrival.topic == self._ports.topics.internal_events

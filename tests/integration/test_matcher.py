@@ -22,7 +22,7 @@ from penstock.messages.records import DeadLetter, Event, Function, StartRun
 from penstock.settings import KafkaSettings
 
 CODEC = Codec()
-READY_SECONDS = 40.0
+READY_SECONDS = 90.0
 StartMatcher = Callable[[], "MatcherProcess"]
 
 
@@ -209,6 +209,32 @@ def test_what_cannot_be_decoded_is_a_dead_letter_and_holds_up_nobody(client: Cli
     assert [letter.offset for letter in letters] == [0, 1, 2, 3]
     assert all(letter.key == b"the key" and letter.headers == {"a": b"1"} for letter in letters)
     assert all(letter.topic == client.topics.events and letter.reason for letter in letters)
+
+
+WRITE_NO_TEXT = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+class NoText(str):
+    def encode(self, *_): return bytes([255])
+async def main():
+    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1]) as producer:
+        await producer.send_and_wait(sys.argv[2], sys.argv[3].encode(), headers=[(NoText("x"), None)])
+asyncio.run(main())
+"""
+
+
+def test_a_header_name_that_is_no_text_stops_nothing(client: Client, matcher: MatcherProcess) -> None:
+    """Kafka takes any bytes as a header's name; the event starts its run as any other."""
+    body = orjson.dumps({"name": "shop/placed", "id": "odd"}).decode()
+    servers = client.kafka.kafka_bootstrap_servers
+    subprocess.run(
+        [sys.executable, "-c", WRITE_NO_TEXT, servers, client.topics.events, body],
+        env=os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"},  # its C encoder takes no such name
+        check=True,
+        timeout=30,
+    )
+    client.send(event("next"))
+    assert ids_of(client.starts(lambda found: len(found) >= 2)) == {"odd", "next"}
 
 
 def test_functions_registered_later_are_triggered_at_once(client: Client, matcher: MatcherProcess) -> None:
