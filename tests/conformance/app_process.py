@@ -24,9 +24,7 @@ READY_SECONDS = 30.0
 class AppProcess:
     """Runs a command until its first line says where it listens; its last lines explain what went wrong."""
 
-    def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], port: int = 0
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], port: int = 0) -> None:
         self.name = name
         self._said: deque[str] = deque(maxlen=60)
         self._ready = threading.Event()
@@ -63,9 +61,7 @@ class AppProcess:
     def sync(self) -> httpx.Response:
         """Ask the app to register its functions (out of band)."""
         answer = httpx.put(self.url, timeout=30.0)
-        assert answer.status_code == 200, (
-            f"{self.name} did not sync: {answer.status_code} {answer.text}\n{self.said()}"
-        )
+        assert answer.status_code == 200, f"{self.name} did not sync: {answer.status_code} {answer.text}\n{self.said()}"
         return answer
 
     def journal(self, run: str) -> list[dict[str, Any]]:

@@ -59,9 +59,7 @@ def sdk(request: pytest.FixtureRequest, server: Server) -> Iterator[RunningSdk]:
     try:
         app.wait_ready().sync()
         names = [scenario.name for scenario in scenarios_of(chosen.name)] + ["no-step"]
-        ids = server.send(
-            *({"name": f"{name}/{each}", "data": DATA, "id": f"{name}-{each}"} for each in names)
-        )
+        ids = server.send(*({"name": f"{name}/{each}", "data": DATA, "id": f"{name}-{each}"} for each in names))
         yield RunningSdk(chosen, app, dict(zip(names, ids, strict=True)))
     finally:
         app.stop()

@@ -88,9 +88,7 @@ SCENARIOS = (
         4,
         {"caught": "it is broken", "after": "went on"},
     ),
-    Scenario(
-        "uncaught", "an error not caught fails the run", ("broken:0", "broken:1"), 3, error="it is broken"
-    ),
+    Scenario("uncaught", "an error not caught fails the run", ("broken:0", "broken:1"), 3, error="it is broken"),
     Scenario(
         "function-error",
         "an error outside steps is retried, then fails the run",

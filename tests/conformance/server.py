@@ -23,9 +23,7 @@ class Outcome:
 
     def message(self) -> str:
         """What the error body says, for a failed run."""
-        assert isinstance(self.output, dict), (
-            f"a failed run's output is the SDK's error body, not {self.output!r}"
-        )
+        assert isinstance(self.output, dict), f"a failed run's output is the SDK's error body, not {self.output!r}"
         return str(self.output["message"])
 
 
@@ -61,9 +59,7 @@ class Server:
         """The event's runs, as soon as there are `number` of them."""
         end = time.monotonic() + seconds
         while len(found := self.runs_of(event)) < number:
-            assert time.monotonic() < end, (
-                f"{len(found)} of {number} runs of event {event} after {seconds:.0f} s"
-            )
+            assert time.monotonic() < end, f"{len(found)} of {number} runs of event {event} after {seconds:.0f} s"
             time.sleep(0.05)
         assert len(found) == number, f"{len(found)} runs of event {event}, {number} expected: {found}"
         return found

@@ -7,7 +7,10 @@ from collections import Counter
 
 import httpx
 
-from .app_process import python_app, wait_until
+from penstock.cli.ports import free_port
+
+from ..conftest import StartStack
+from .app_process import AppProcess, python_app, wait_until
 from .conftest import StartApp
 from .raw_app import RawApp, Reply
 from .server import Server
@@ -90,3 +93,29 @@ def test_a_registration_that_cannot_be_used_says_why(server: Server) -> None:
     answer = httpx.post(f"{server.url}/fn/register", json=body)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+def test_an_app_is_found_and_followed_without_a_hand(stack: StartStack) -> None:
+    """A dev server syncs the app it was given a URL of, and again when the app comes back with another function."""
+    name, port = a_name(), free_port()
+    variables = {"INNGEST_DEV": f"http://127.0.0.1:{port}"}
+    app = AppProcess(name, COMMAND, variables | {"CONFORMANCE_LEFT_OUT": "either"}).wait_ready()
+    try:
+        polling = {"PENSTOCK_APP_POLL_SECONDS": "0.5"}
+        server = Server(stack(port=port, app_urls=[app.url], poll=True, environment=polling).url)
+        wait_until(lambda: f"{name}-bought" in slugs(server), "the app is registered")
+        assert f"{name}-either" not in slugs(server)
+        app.stop()
+        app = AppProcess(name, COMMAND, variables, app.port).wait_ready()
+        wait_until(lambda: f"{name}-either" in slugs(server), "its new function is registered")
+        assert server.wait_outcome(server.send({"name": f"{name}/one"})[0]).output == [
+            "either",
+            f"{name}/one",
+        ]
+    finally:
+        app.stop()
+
+
+def slugs(server: Server) -> set[str]:
+    """Every function that the dev server lists."""
+    return {str(function["slug"]) for function in server.http.get("/dev").json()["functions"]}

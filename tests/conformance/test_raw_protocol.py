@@ -171,9 +171,7 @@ def test_a_date_to_retry_after_is_kept(server: Server, app: RawApp) -> None:
     def script(call: Call) -> Reply:
         times.append(time.time())
         at = email.utils.formatdate(time.time() + 3, usegmt=True)
-        return (
-            Reply(500, {"message": "later"}, {"retry-after": at}) if call.attempt == 0 else Reply(200, "done")
-        )
+        return Reply(500, {"message": "later"}, {"retry-after": at}) if call.attempt == 0 else Reply(200, "done")
 
     outcome, _ = outcome_of(server, app, script, retries=1)
     assert outcome.output == "done"
@@ -264,9 +262,7 @@ def test_an_old_steps_data_is_kept_verbatim(server: Server, app: RawApp) -> None
 )
 def test_a_sleep_is_read_as_each_sdk_writes_it(server: Server, app: RawApp, sleep: dict[str, Any]) -> None:
     """A duration or date in `name`, or `opts.duration`; a date that has passed wakes at once. The memo is null."""
-    outcome, calls = outcome_of(
-        server, app, in_order(ops({"op": "Sleep", "id": "a", **sleep}), Reply(200, "awake"))
-    )
+    outcome, calls = outcome_of(server, app, in_order(ops({"op": "Sleep", "id": "a", **sleep}), Reply(200, "awake")))
     assert (outcome.output, calls[1].steps) == ("awake", {"a": None})
 
 

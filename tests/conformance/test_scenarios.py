@@ -18,11 +18,7 @@ pytestmark = pytest.mark.timeout(700)
 #: A gap may be this much longer than asked for, on a machine that does much else.
 LATE_SECONDS = 10.0
 
-PAIRS = [
-    pytest.param(sdk.name, each, id=f"{sdk.name}-{each.name}")
-    for sdk in SDKS
-    for each in scenarios_of(sdk.name)
-]
+PAIRS = [pytest.param(sdk.name, each, id=f"{sdk.name}-{each.name}") for sdk in SDKS for each in scenarios_of(sdk.name)]
 
 
 @pytest.mark.parametrize(("sdk", "scenario"), PAIRS, indirect=["sdk"], scope="session")

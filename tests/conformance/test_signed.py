@@ -111,9 +111,7 @@ PAIRS = [
 def test_a_signed_run_ends_as_an_unsigned_one(signed: Signed, name: str, scenario: Scenario) -> None:
     """Every call is signed so that the SDK takes it; what the SDK asks the server, it asks with its key."""
     app = signed.apps[name]
-    outcome = signed.server.wait_outcome(
-        signed.server.send({"name": f"{app.name}/{scenario.name}", "data": DATA})[0]
-    )
+    outcome = signed.server.wait_outcome(signed.server.send({"name": f"{app.name}/{scenario.name}", "data": DATA})[0])
     assert (outcome.status, outcome.output) == ("Completed", scenario.output)
     assert app.counts(outcome.run)["enter"] == scenario.calls_with(name)
 

@@ -91,9 +91,7 @@ async def _repeated(ctx: inngest.Context) -> Any:
 
 @scenario("values")
 async def _values(ctx: inngest.Context) -> Any:
-    return [
-        await step(ctx, f"value-{place}", lambda value=value: value) for place, value in enumerate(VALUES)
-    ]
+    return [await step(ctx, f"value-{place}", lambda value=value: value) for place, value in enumerate(VALUES)]
 
 
 @scenario("retried", retries=3)
