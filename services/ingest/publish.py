@@ -20,8 +20,6 @@ from ..messages.records import App, Event, Function
 from ..messages.topics import Topics
 
 REGISTRY_HEADER = "penstock-registry"
-#: The producer gives up by itself at the bound; this is the time to hear of it.
-GRACE_SECONDS = 1.0
 
 
 class Producer(Protocol):
@@ -108,7 +106,7 @@ class Publisher:
         return self._open
 
     async def _acknowledged(self, sent: asyncio.Future[int]) -> int:
-        bound = self.bounds.kafka_timeout_seconds + GRACE_SECONDS
+        bound = self.bounds.kafka_timeout_seconds
         try:
             async with asyncio.timeout(bound):
                 return await sent

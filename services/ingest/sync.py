@@ -35,7 +35,7 @@ SYNC_KIND = "x-inngest-sync-kind"
 IN_BAND = "in_band"
 
 
-class SyncFailed(PenstockError):  # noqa: N818 - the noun of a fact, as everywhere in our errors
+class SyncFailed(PenstockError):
     """An app did not answer a sync as it should; the message is for its developer."""
 
     retryable = True

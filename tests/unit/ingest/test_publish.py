@@ -34,7 +34,7 @@ async def test_what_is_not_acknowledged_in_time_is_unavailable_and_forgotten() -
             sent.append(asyncio.get_running_loop().create_future())
             return sent[-1]
 
-    publisher = open_publisher(Late(), Bounds(10, -0.99))
+    publisher = open_publisher(Late(), Bounds(10, 0.01))
     with pytest.raises(Unavailable, match="did not acknowledge"):
         await publisher.events([EVENT])
     assert sent[0].cancelled()
