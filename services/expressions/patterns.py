@@ -21,7 +21,7 @@ def matches(text: str, pattern: str) -> bool:
         raise EvaluationFailed(f"the regular expression is longer than {MAX_PATTERN} characters")
     try:
         found = _matcher().eval(data={"text": text, "pattern": pattern})
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # the binding raises what it likes for text that is no Unicode
         raise EvaluationFailed(f"matches: {error}") from error
     value: object = found.value()
     if not isinstance(value, bool):

@@ -290,6 +290,7 @@ def test_a_stop_finishes_its_work_and_the_next_start_repeats_nothing(
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(300)
 def test_kill_9_under_load_loses_nothing(client: Client, matcher: MatcherProcess, start_matcher: StartMatcher) -> None:
     """Three times killed while events come in: every event has started its run, repeats name the same run."""
     started: list[StartRun] = []
@@ -312,6 +313,7 @@ def test_kill_9_under_load_loses_nothing(client: Client, matcher: MatcherProcess
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(300)
 def test_matchers_that_join_and_leave_lose_nothing(
     client: Client, matcher: MatcherProcess, start_matcher: StartMatcher
 ) -> None:

@@ -1,0 +1,51 @@
+"""Our settings as Faust and its consumer get them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penstock.matcher.app import options
+from penstock.matcher.faust_kafka import consumer_options
+from penstock.settings import KafkaSettings, MatcherSettings
+
+
+def test_only_committed_records_are_read_and_nothing_is_committed_unasked() -> None:
+    """Fast enough to notice a dead member, from the beginning when the group is new."""
+    made = consumer_options(KafkaSettings(kafka_session_timeout_ms=8000), "g")
+    assert made["isolation_level"] == "read_committed"
+    assert made["enable_auto_commit"] is False
+    assert made["auto_offset_reset"] == "earliest"
+    assert (made["session_timeout_ms"], made["heartbeat_interval_ms"]) == (8000, 2000)
+    assert made["ssl_context"] is None
+
+
+def test_credentials_reach_the_consumer() -> None:
+    """SASL with and without TLS."""
+    sasl = KafkaSettings(
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism="SCRAM-SHA-512",
+        kafka_sasl_username="me",
+        kafka_sasl_password="secret",
+    )
+    made = consumer_options(sasl, "g")
+    assert made["security_protocol"] == "SASL_PLAINTEXT"
+    assert made["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert (made["sasl_plain_username"], made["sasl_plain_password"]) == ("me", "secret")
+    assert made["ssl_context"] is None
+    tls = consumer_options(sasl.model_copy(update={"kafka_security_protocol": "SASL_SSL"}), "g")
+    assert tls["ssl_context"] is not None
+
+
+def test_every_bootstrap_server_is_tried() -> None:
+    """The consumer gets the whole list."""
+    assert consumer_options(KafkaSettings(kafka_bootstrap_servers="a:1,b:2"), "g")["bootstrap_servers"] == "a:1,b:2"
+
+
+def test_faust_keeps_to_itself() -> None:
+    """No topics of its own, no web server, no acknowledgements but ours; the group carries the prefix."""
+    made = options(MatcherSettings(data_dir=Path("d")), KafkaSettings(topic_prefix="p."))
+    assert made["id"] == "p.matcher"
+    assert made["topic_allow_declare"] is False
+    assert made["topic_disable_leader"] is True
+    assert made["web_enabled"] is False
+    assert made["stream_ack_exceptions"] is False
