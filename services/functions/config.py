@@ -40,7 +40,8 @@ class FunctionConfig:
     """Everything about a function that the system acts on.
 
     `url` is where it is called, with the SDK's query; `retries` is the number of calls after the first;
-    `raw` is the registered object as the SDK sent it, for the rooms that read more of it than this.
+    `raw` is the whole registered object, its keys in one spelling and without nulls, for the rooms that read more of it
+    than this (see `flow_control`).
     """
 
     key: FunctionKey
@@ -80,9 +81,7 @@ class FunctionConfig:
         """Read what `to_json` wrote, in this or an earlier release."""
         row = orjson.loads(text)
         triggers = tuple(
-            EventTrigger(t["event"], t.get("expression"))
-            if "event" in t
-            else CronTrigger(t["cron"], t.get("jitter"))
+            EventTrigger(t["event"], t.get("expression")) if "event" in t else CronTrigger(t["cron"], t.get("jitter"))
             for t in row["triggers"]
         )
         return cls(

@@ -117,9 +117,7 @@ class TestScanning:
 class TestApplying:
     def test_the_last_change_of_a_key_counts(self, state: PartitionState) -> None:
         """Changes of one application are made in their order."""
-        state.apply(
-            [(b"a", b"1"), (b"a", None), (b"a", b"2"), (b"b", b"1"), (b"b", None)], changelog_offset=0, at=0
-        )
+        state.apply([(b"a", b"1"), (b"a", None), (b"a", b"2"), (b"b", b"1"), (b"b", None)], changelog_offset=0, at=0)
         assert everything(state) == {b"a": b"2"}
 
     def test_removing_what_is_not_there_changes_nothing(self, state: PartitionState) -> None:
@@ -312,9 +310,7 @@ class TestRocksFiles:
             "    sum(1 for _ in state.scan(b'', b'z'))\n"
             "print(process.memory_info().rss - before)\n"
         )
-        ran = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
-        )
+        ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
         assert int(ran.stdout) < 80 * 1024 * 1024
 
 

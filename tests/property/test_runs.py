@@ -23,7 +23,9 @@ step_ids = st.sampled_from("abcde")
 ops = st.one_of(
     st.builds(lambda i, d: {"op": "StepRun", "id": i, "data": d}, step_ids, st.integers() | st.text(max_size=300)),
     st.builds(
-        lambda i, m: {"op": "StepPlanned", "id": i, "opts": {"parallelMode": m}}, step_ids, st.sampled_from(["", "race"])
+        lambda i, m: {"op": "StepPlanned", "id": i, "opts": {"parallelMode": m}},
+        step_ids,
+        st.sampled_from(["", "race"]),
     ),
     st.builds(lambda i: {"op": "StepError", "id": i, "error": {"name": "E", "message": "m"}}, step_ids),
     st.builds(lambda i: {"op": "StepFailed", "id": i, "error": {"name": "E", "message": "m"}}, step_ids),
@@ -99,7 +101,9 @@ def test_any_history(data: st.DataObject) -> None:
 def _next_fact(run: Run) -> st.SearchStrategy[Fact]:
     jobs = sorted(run.jobs.values(), key=lambda job: job.job_id)
     answers = [
-        st.builds(CallAnswered, st.just(job.job_id), st.just(job.attempt), replies()) for job in jobs if job.kind == "call"
+        st.builds(CallAnswered, st.just(job.job_id), st.just(job.attempt), replies())
+        for job in jobs
+        if job.kind == "call"
     ]
     due = st.builds(JobDue, st.sampled_from([job.job_id for job in jobs] + [JobId("plan/none")]))
     return st.one_of(*answers, due, *answers, st.just(CancelRequested("c")))
