@@ -29,7 +29,7 @@ _NOT_YET = "history follows the topics by a moment: if it is new, ask again"
 Answer = Callable[[Request], Awaitable[object]]
 
 
-class _NotFound(Exception):  # noqa: N818 - a status, not a failure
+class _NotFound(Exception):
     """Answered with 404; says what was looked for."""
 
 

@@ -38,9 +38,8 @@ class Rows:
         self.steps: dict[tuple[str, str], Row] = {}
         self.jobs: dict[JobPlace, Row] = {}
         self.done_jobs: set[JobPlace] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self.events or self.started or self.ended or self.steps or self.jobs or self.done_jobs)
+        self.undecoded_jobs: dict[JobPlace, bytes] = {}
+        """Jobs as they came. Most are done within their batch, so they are decoded at its end: see `settle`."""
 
 
 class RowFolder:
@@ -83,6 +82,16 @@ class RowFolder:
         except (UndecodableRecord, ValueError, IndexError) as error:
             log.error("run-state: a record under %r is passed over: %s", key[:200], error)
 
+    def settle(self, rows: Rows) -> Rows:
+        """The rows, complete: to be called after the last record."""
+        for place, value in rows.undecoded_jobs.items():
+            try:
+                rows.jobs[place] = _job_row(self._codec.decode_as(JobScheduled, value), place)
+            except UndecodableRecord as error:
+                log.error("run-state: job %s of run %s is passed over: %s", place[1], place[0], error)
+        rows.undecoded_jobs.clear()
+        return rows
+
     def _started(self, rows: Rows, _key: bytes, value: bytes) -> None:
         record = self._codec.decode_as(RunStarted, value)
         rows.started[record.run_id] = {
@@ -117,7 +126,7 @@ class RowFolder:
 
     def _job(self, rows: Rows, key: bytes, value: bytes) -> None:
         place = _job_place(key)
-        rows.jobs[place] = _job_row(self._codec.decode_as(JobScheduled, value), place)
+        rows.undecoded_jobs[place] = value
         rows.done_jobs.discard(place)
 
 
@@ -140,7 +149,7 @@ def _job_place(key: bytes) -> JobPlace:
 
 def _job_done(rows: Rows, key: bytes) -> None:
     place = _job_place(key)
-    rows.jobs.pop(place, None)
+    rows.undecoded_jobs.pop(place, None)
     # A run that began in this very batch has no row of a job in the database yet.
     if place[0] not in rows.started:
         rows.done_jobs.add(place)

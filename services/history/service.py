@@ -107,7 +107,7 @@ class HistoryReader:
                 folder.add_state(rows, message.key(), message.value())
             else:
                 folder.add_event(rows, arrival(message), topic == topics.internal_events)
-        return rows
+        return folder.settle(rows)
 
     def _say_ready(self, engine: Engine) -> None:
         if self._ready is not None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
-from sqlalchemy import Connection, Engine, Executable, bindparam, delete, select, update
+from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, delete, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from ..errors import Fenced, Unavailable
 from .rows import ENDED_COLUMNS, STARTED_COLUMNS, Row, Rows
@@ -72,52 +74,83 @@ class HistoryWriter:
 
     def _transaction(self, rows: Rows, moves: Sequence[Move], careful: bool) -> None:
         with self._engine.begin() as connection:
-            for move in sorted(moves, key=lambda move: move.place):
-                self._move(connection, move)
+            self._move(connection, sorted(moves, key=lambda move: move.place))
             for statement, changes in self._statements.changes(rows):
                 if careful:
                     _one_by_one(connection, statement, changes)
                 else:
-                    connection.execute(statement, changes)
+                    statement.execute(connection, changes)
 
-    def _move(self, connection: Connection, move: Move) -> None:
+    def _move(self, connection: Connection, moves: Sequence[Move]) -> None:
+        first = [self._move_row(move) for move in moves if move.expected is None]
+        later = [self._move_row(move) for move in moves if move.expected is not None]
+        moved = self._statements.first_move.execute(connection, first) if first else 0
+        moved += self._statements.move.execute(connection, later) if later else 0
+        if moved != len(moves):
+            places = ", ".join(f"{topic}/{partition}" for topic, partition in (move.place for move in moves))
+            raise Fenced(f"another process has read on in one of {places}")
+
+    def _move_row(self, move: Move) -> Row:
         topic, partition = move.place
+        row: Row = {"cluster": self._cluster, "topic": topic, "partition": partition, "next_offset": move.next_offset}
         if move.expected is None:
-            row = {"cluster": self._cluster, "topic": topic, "partition": partition, "next_offset": move.next_offset}
-            insert = insert_new(connection.dialect, offsets).values(row).returning(offsets.c.next_offset)
-            moved = connection.execute(insert).first()
-        else:
-            believed = update(offsets).where(
-                offsets.c.cluster == self._cluster,
-                offsets.c.topic == topic,
-                offsets.c.partition == partition,
-                offsets.c.next_offset == move.expected,
-            )
-            moved = connection.execute(
-                believed.values(next_offset=move.next_offset).returning(offsets.c.next_offset)
-            ).first()
-        if moved is None:
-            raise Fenced(f"another process has read {topic}/{partition} beyond {move.expected}")
+            return row
+        return {f"at_{name}": value for name, value in row.items()} | {"expected": move.expected}
+
+
+class _Prepared:
+    """A statement as the driver takes it: written by SQLAlchemy once, not for every batch."""
+
+    def __init__(self, dialect: Dialect, statement: ClauseElement, columns: Sequence[str] | None = None) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=None if columns is None else list(columns))
+        if not isinstance(compiled, SQLCompiler):
+            raise TypeError(f"{statement} is no statement on rows")
+        self._sql = str(compiled)
+        self._order = compiled.positiontup if compiled.positional else None
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """How many rows it changed, all parameters together."""
+        if self._order is None:
+            return connection.exec_driver_sql(self._sql, list(rows)).rowcount
+        in_order = itemgetter(*self._order)
+        return connection.exec_driver_sql(self._sql, [in_order(row) for row in rows]).rowcount
 
 
 class _Statements:
-    """One statement per kind of change, made once: SQLAlchemy keeps what it compiled of them."""
+    """One statement per kind of change."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._events = insert_new(dialect, events)
-        self._started = upsert(dialect, runs, STARTED_COLUMNS)
-        self._ended = upsert(dialect, runs, ENDED_COLUMNS)
-        self._whole = upsert(dialect, runs, STARTED_COLUMNS + ENDED_COLUMNS[1:])
-        self._run_events = insert_new(dialect, run_events)
-        self._steps = insert_new(dialect, steps)
-        self._jobs = upsert(dialect, jobs, tuple(column.name for column in jobs.columns))
-        self._job_done = delete(jobs).where(jobs.c.run_id == bindparam("run"), jobs.c.job_id == bindparam("job"))
+        def new(table: Table) -> _Prepared:
+            return _Prepared(dialect, insert_new(dialect, table), [column.name for column in table.columns])
 
-    def changes(self, rows: Rows) -> list[tuple[Executable, list[Row]]]:
+        def replaced(table: Table, columns: tuple[str, ...]) -> _Prepared:
+            return _Prepared(dialect, upsert(dialect, table, columns), columns)
+
+        self._events = new(events)
+        self._run_events = new(run_events)
+        self._steps = new(steps)
+        self._started = replaced(runs, STARTED_COLUMNS)
+        self._ended = replaced(runs, ENDED_COLUMNS)
+        self._whole = replaced(runs, STARTED_COLUMNS + ENDED_COLUMNS[1:])
+        self._jobs = replaced(jobs, tuple(column.name for column in jobs.columns))
+        of_job = (jobs.c.run_id == bindparam("run"), jobs.c.job_id == bindparam("job"))
+        self._job_done = _Prepared(dialect, delete(jobs).where(*of_job))
+        self.first_move = new(offsets)
+        believed = (
+            offsets.c.cluster == bindparam("at_cluster"),
+            offsets.c.topic == bindparam("at_topic"),
+            offsets.c.partition == bindparam("at_partition"),
+            offsets.c.next_offset == bindparam("expected"),
+        )
+        self.move = _Prepared(
+            dialect, update(offsets).where(*believed).values(next_offset=bindparam("at_next_offset")), ()
+        )
+
+    def changes(self, rows: Rows) -> list[tuple[_Prepared, list[Row]]]:
         """The statements of a batch with their parameters; none without any."""
         started, ended, whole = _runs_by_columns(rows.started, rows.ended)
         done: list[Row] = [{"run": run, "job": job} for run, job in rows.done_jobs]
-        every: list[tuple[Executable, list[Row]]] = [
+        every = [
             (self._events, list(rows.events.values())),
             (self._whole, whole),
             (self._started, started),
@@ -138,10 +171,10 @@ def _runs_by_columns(started: Mapping[str, Row], ended: Mapping[str, Row]) -> tu
     return only_started, only_ended, whole
 
 
-def _one_by_one(connection: Connection, statement: Executable, changes: Sequence[Row]) -> None:
+def _one_by_one(connection: Connection, statement: _Prepared, changes: Sequence[Row]) -> None:
     for change in changes:
         try:
             with connection.begin_nested():
-                connection.execute(statement, change)
+                statement.execute(connection, [change])
         except (DataError, IntegrityError) as error:
             log.error("the history database refuses a row, it is left out: %s: %s", str(change)[:500], error.orig)

@@ -83,7 +83,7 @@ class History:
                 self._folder.add_event(rows, Arrival("e", 0, offset, NOW, CODEC.encode(record)), internal=True)
             else:
                 self._folder.add_state(rows, record[0], None if record[1] is None else CODEC.encode(record[1]))
-        self._writer.write(rows, [Move(("x", 0), self._written, offset)])
+        self._writer.write(self._folder.settle(rows), [Move(("x", 0), self._written, offset)])
         self._written = offset
 
     async def get(self, path: str, status: int = 200) -> Any:
