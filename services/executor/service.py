@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from ..kafka.registry import FunctionRegistry
-from ..messages.codec import Codec
+from ..kafka.schema_registry import wait_for_codec
 from ..messages.ids import ulid
 from ..runs.turn import Rules
 from ..settings import ExecutorSettings, KafkaSettings
@@ -33,7 +33,7 @@ from .partition import PartitionOwner
 
 async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
     """Own partitions and drive their runs until cancelled. Kafka must be reachable and its topics exist."""
-    codec = Codec()
+    codec, _ = await wait_for_codec(kafka)
     registry = FunctionRegistry(kafka, codec)
     await registry.start()
     calls = CallQueue(HttpCaller(settings), registry.table, settings.max_calls_per_app, new_ulid)

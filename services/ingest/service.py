@@ -15,6 +15,7 @@ from ..errors import InvalidSettings
 from ..kafka import clients
 from ..kafka.produce import AsyncProducer
 from ..kafka.registry import FunctionRegistry
+from ..kafka.schema_registry import wait_for_codec
 from ..kafka.topics import ensure_topics
 from ..messages.codec import Codec
 from ..settings import KafkaSettings, ServerSettings
@@ -41,7 +42,7 @@ async def serve(server: ServerSettings, kafka: KafkaSettings, more_routes: Seque
     Without Kafka it waits, and `/health` and every refused event say so. Raises `InvalidSettings` when the port is
     taken and `TopicMismatch` when the topics have another shape than needed.
     """
-    codec = Codec()
+    codec, _ = await wait_for_codec(kafka)
     bounds = Bounds(server.max_unacknowledged_events, server.kafka_timeout_seconds)
     publisher = Publisher(kafka.topics(), codec, bounds)
     registrar = Registrar(publisher, now_ms)

@@ -14,13 +14,11 @@ from typing import Any
 
 import faust
 
-from ..errors import Unavailable
 from ..kafka import clients
 from ..kafka.produce import AsyncProducer
 from ..kafka.registry import FunctionRegistry
-from ..messages.codec import Codec
+from ..kafka.schema_registry import wait_for_codec
 from ..messages.incoming import Arrival, IncomingEvents
-from ..messages.writer_schemas import WriterSchemas
 from ..settings import KafkaSettings, MatcherSettings
 from .faust_kafka import ConsumerOnly, transport
 from .header_names import accept_any_header_names
@@ -28,7 +26,6 @@ from .intake import Intake, Ports
 
 log = logging.getLogger(__name__)
 
-REGISTRY_RETRY_SECONDS = 1.0
 
 
 class MatcherApp(faust.App):
@@ -95,7 +92,7 @@ def options(settings: MatcherSettings, kafka: KafkaSettings) -> dict[str, Any]:
 @asynccontextmanager
 async def opened(kafka: KafkaSettings) -> AsyncIterator[Ports]:
     """The ports of one worker; left only when what was sent has arrived, or ten seconds later."""
-    codec, schemas = await _codec(kafka)
+    codec, schemas = await wait_for_codec(kafka)
     registry = FunctionRegistry(kafka, codec)
     await registry.start()
     producer = AsyncProducer(clients.producer(kafka, "penstock-matcher"))
@@ -104,21 +101,6 @@ async def opened(kafka: KafkaSettings) -> AsyncIterator[Ports]:
     finally:
         await producer.close()
         await registry.close()
-
-
-async def _codec(kafka: KafkaSettings) -> tuple[Codec, WriterSchemas | None]:
-    """What reads and writes records; with a schema registry, as soon as that answers."""
-    if not kafka.schema_registry_url:
-        return Codec(), None
-    from ..kafka import schema_registry  # its HTTP client costs memory and start-up time: only who has a registry pays
-
-    schemas = schema_registry.connect(kafka)
-    while True:
-        try:
-            return await asyncio.to_thread(schema_registry.codec, schemas), schemas
-        except Unavailable as error:
-            log.warning("waiting: %s", error)
-            await asyncio.sleep(REGISTRY_RETRY_SECONDS)
 
 
 async def _announce(assigned: asyncio.Event, ready: Callable[[], None]) -> None:
