@@ -34,6 +34,8 @@ START_SECONDS = 600.0
 RUN_SECONDS = 60.0
 ORDERS = 3
 VISITS = 3
+#: Characters that a row takes beside its result.
+OTHER_COLUMNS = 78
 console = Console(width=None if sys.stdout.isatty() else 110)
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -150,13 +152,19 @@ def show(http: httpx.Client, run: Json, began: float) -> None:
         column.no_wrap = True
     for step in steps:
         took, attempts = f"{step['duration_ms']} ms", str(step["attempt"] + 1)
-        table.add_row(step["name"], step["op"], at(step, began), took, attempts, result_of(step))
+        table.add_row(step["name"], step["op"], at(step, began), took, attempts, short(result_of(step)))
     table.add_section()
     whole = since(run["ended_at"], began) - since(run["run_started_at"], began)
     started = f"+{since(run['run_started_at'], began):.3f} s"
-    table.add_row("the run", "", started, f"{whole * 1000:.0f} ms", "", json.dumps(run["output"]))
+    table.add_row("the run", "", started, f"{whole * 1000:.0f} ms", "", short(json.dumps(run["output"])))
     console.print(table)
     console.print()
+
+
+def short(text: str) -> str:
+    """What fits beside the other columns, so that none of them is squeezed away."""
+    room = max(console.width - OTHER_COLUMNS, 10)
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def at(step: Json, began: float) -> str:
