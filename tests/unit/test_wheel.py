@@ -27,7 +27,7 @@ def _expected() -> set[str]:
     schemas = {f"penstock/messages/avro/{path.relative_to(folder)}" for path in folder.rglob("*.avsc")}
     assert len(modules) > 50
     assert len(schemas) > 10
-    return modules | schemas | {"penstock/cli/broker/broker.lock.toml"}
+    return modules | schemas | {"penstock/cli/broker/broker.lock.toml", "penstock/py.typed"}
 
 
 def _content(wheel: Path) -> set[str]:
