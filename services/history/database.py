@@ -21,6 +21,8 @@ from .upsert import insert_for
 _LOCK = 7_303_014  # of PostgreSQL's advisory locks: any number, the same in every process
 _CACHE_KIB = 8 * 1024
 _BUSY_MS = 5_000
+#: A page that changes often is then copied into the database file once in a while, not for every thousand others.
+_CHECKPOINT_PAGES = 4_000
 
 
 def writer_engine(database_url: str) -> Engine:
@@ -131,7 +133,8 @@ def _server_engine(url: URL, pool_size: int, max_overflow: int) -> Engine:
 def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
     # synchronous=NORMAL may lose the last transactions with the machine, but with them their offsets: they are
     # read again from Kafka.
-    _pragmas(connection, "journal_mode=WAL", "synchronous=NORMAL", f"cache_size=-{_CACHE_KIB}")
+    sizes = (f"cache_size=-{_CACHE_KIB}", f"wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    _pragmas(connection, "journal_mode=WAL", "synchronous=NORMAL", *sizes)
 
 
 def _set_up_sqlite_reader(connection: DBAPIConnection, _record: object) -> None:

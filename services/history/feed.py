@@ -21,7 +21,7 @@ from .write import Place
 log = logging.getLogger(__name__)
 
 #: Records that wait locally, in KiB: enough to keep the database busy, little enough to stay small.
-_QUEUED_KIB = 8 * 1024
+_QUEUED_KIB = 4 * 1024
 #: Under low load, records are gathered this long, so that a commit serves several.
 _GATHER_SECONDS = 0.1
 _METADATA_SECONDS = 5.0
@@ -115,8 +115,9 @@ class HistoryFeed:
     def _config(self, group: str) -> clients.Config:
         return clients.consumer(self._settings, f"{self._group}-reader", group) | {
             "queued.max.messages.kbytes": _QUEUED_KIB,
-            "fetch.message.max.bytes": 1024 * 1024,
-            "fetch.max.bytes": clients.MAX_MESSAGE_BYTES,
+            # A larger record is fetched nevertheless, alone.
+            "fetch.message.max.bytes": 512 * 1024,
+            "fetch.max.bytes": _QUEUED_KIB * 1024,
             "enable.partition.eof": False,
         }
 

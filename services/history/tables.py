@@ -105,6 +105,7 @@ run_events = Table(
     Column("run_id", String(26), primary_key=True),
     Column("position", Integer, nullable=False),
     Index("run_events_by_run", "run_id"),
+    sqlite_with_rowid=False,
 )
 
 steps = Table(
@@ -135,4 +136,5 @@ jobs = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("scheduled_at", BigInteger, nullable=False),
     Column("last_error", Text),
+    sqlite_with_rowid=False,
 )

@@ -181,7 +181,8 @@ def test_what_happened_is_read(history: HistoryProcesses, topics: Topics) -> Non
     history.wait_for(topics)
     topics.add_event(b"\xff no event")
     topics.add_event(b'{"name":"plain/json","data":{"n":1}}')
-    topics.events += 1
+    topics.add_event(b'{"name":"large","data":{"x":"' + b"y" * (3 * 1024 * 1024 - 100) + b'"}}')
+    topics.events += 2
     topics.add_runs(10)
     history.wait_for(topics)
 
