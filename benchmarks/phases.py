@@ -17,7 +17,7 @@ from .app import event_name
 from .load import Plan
 from .processes import Accounts, Reading
 from .profile import hotspots, sampling
-from .results import BROKER, HARNESS, Figure, Phase, cpu_per_unit, rss, spread_figures, without
+from .results import BROKER, HARNESS, OTHERS, Figure, Phase, cpu_per_unit, rss, spread_figures, without
 from .stack import Stack
 from .targets import Target
 from .timings import Timeline, accepted_per_second, spread, timeline
@@ -248,7 +248,7 @@ def _unhurried(found: Timeline, sent: Sequence[Sent]) -> tuple[Figure, ...]:
 
 def _others(before: Reading, after: Reading) -> Figure:
     """Says how much a reader may trust the rest."""
-    return Figure("other processes took", after.others_since(before), "cores")
+    return Figure(OTHERS, after.others_since(before), "cores")
 
 
 def _refused(sent: Sequence[Sent]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich import box
 from rich.table import Table
 
-from .results import Figure, Phase, Report
+from .results import QUIET_CORES, Figure, Phase, Report
 
 
 def number(value: float) -> str:
@@ -39,12 +39,29 @@ def markdown(report: Report) -> str:
         "",
         "Latencies are from the time an event was due to be sent; CPU is user and system time, broker included.",
     ]
+    lines += _disturbance(report)
     for phase in report.phases:
-        lines += ["", f"## {phase.name}", "", "| figure | measured | target | |", "|---|---:|---:|---|"]
-        lines += [f"| {' | '.join(_cells(figure))} |" for figure in phase.figures]
+        lines += ["", f"## {phase.name}", *_figures(phase)]
         lines += [f"\n**{problem}**" for problem in phase.problems]
         lines += [*_by_process(phase), *_hotspots(phase)]
     return "\n".join(lines) + "\n"
+
+
+def _disturbance(report: Report) -> list[str]:
+    taken = report.taken_by_others()
+    if taken <= QUIET_CORES:
+        return []
+    return [
+        "",
+        f"**The machine was not quiet: others took up to {taken:.1f} cores. Alone, the server does better.**",
+    ]
+
+
+def _figures(phase: Phase) -> list[str]:
+    if not phase.figures:
+        return []
+    head = ["", "| figure | measured | target | |", "|---|---:|---:|---|"]
+    return head + [f"| {' | '.join(_cells(figure))} |" for figure in phase.figures]
 
 
 def _cells(figure: Figure) -> tuple[str, str, str, str]:

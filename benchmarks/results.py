@@ -14,6 +14,9 @@ from .timings import Spread
 #: These are no part of the services' own bill.
 BROKER = "broker"
 HARNESS = ("app", "load")
+OTHERS = "other processes took"
+#: Cores that others may take before a reader has to be told.
+QUIET_CORES = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,10 @@ class Report:
 
     def missed(self) -> list[Figure]:
         return [figure for phase in self.phases for figure in phase.figures if figure.verdict() == "MISSED"]
+
+    def taken_by_others(self) -> float:
+        """Cores, in the phase that was disturbed most."""
+        return max((f.value for phase in self.phases for f in phase.figures if f.name == OTHERS), default=0.0)
 
     def problems(self) -> list[str]:
         return [f"{phase.name}: {problem}" for phase in self.phases for problem in phase.problems]
