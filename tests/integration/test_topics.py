@@ -11,6 +11,8 @@ from penstock.errors import TopicMismatch, Unavailable
 from penstock.kafka.topics import check_topics, create_topics, ensure_topics
 from penstock.settings import KafkaSettings
 
+from ..stack import wait_until
+
 
 def test_missing_topics_are_made_once_and_then_correct(broker: str, topic_prefix: str) -> None:
     """Creating makes every topic, creating again makes none, and the check finds nothing wrong."""
@@ -35,6 +37,7 @@ def test_a_grown_topic_is_a_mismatch_for_services(kafka_settings: KafkaSettings)
     name = kafka_settings.topics().run_state
     admin = AdminClient({"bootstrap.servers": kafka_settings.kafka_bootstrap_servers})
     admin.create_partitions([NewPartitions(name, 6)])[name].result(10)
+    wait_until(lambda: check_topics(kafka_settings), 10, "the new partitions to be visible")
     with pytest.raises(TopicMismatch, match="has 6 partitions"):
         asyncio.run(ensure_topics(kafka_settings, print))
 
@@ -57,14 +60,16 @@ def test_no_cluster_is_unavailable_within_bounds() -> None:
 
 
 async def test_waiting_for_kafka_says_so_and_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a cluster a service waits and says so; cancelling it ends the wait promptly."""
+    """Without a cluster a service waits and says so, with the reason; cancelling it ends the wait promptly."""
     from penstock.kafka import probe
 
     monkeypatch.setattr(probe, "SAY_SO_EVERY_SECONDS", 0.1)
-    said = asyncio.Event()
+    said: asyncio.Queue[str] = asyncio.Queue()
     nowhere = KafkaSettings(kafka_bootstrap_servers="127.0.0.1:1")
-    waiting = asyncio.create_task(ensure_topics(nowhere, lambda _text: said.set()))
-    await asyncio.wait_for(said.wait(), 10)
+    waiting = asyncio.create_task(ensure_topics(nowhere, said.put_nowait))
+    async with asyncio.timeout(20):
+        while "Connection refused" not in (text := await said.get()):
+            assert text.startswith("waiting for Kafka at 127.0.0.1:1: ")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(waiting, 3)
