@@ -112,6 +112,7 @@ class IncomingEvents:
         if not value and not binary:
             raise UndecodableRecord(f"the record is empty: {_KNOWN_START}")
         content = self._json_value(value) if value else None
+        fields: dict[str, object]
         if binary:
             fields = cloud_events.event_fields(cloud_events.binary_attributes(headers), content)
         elif not isinstance(content, dict):
