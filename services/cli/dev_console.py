@@ -39,7 +39,8 @@ class DevConsole:
         self._update_file()
 
     def said(self, name: str, line: str) -> None:
-        if text := _TERMINAL_CODES.sub("", line).strip():
+        text = _TERMINAL_CODES.sub("", line).rstrip()
+        if text:
             self._print(name, Text(text))
 
     def ready(self, name: str, text: str) -> None:
