@@ -178,3 +178,17 @@ def test_kill_9_of_the_parent_leaves_no_jvm(installation: Installation, tmp_path
     parent.kill()
     parent.wait()
     wait_until(lambda: not any(p.is_running() and p.status() != "zombie" for p in family), 20, "all ended")
+
+
+def test_the_broker_command_says_where_it_is_and_ends_on_a_signal(installation: Installation, tmp_path: Path) -> None:
+    """`penstock broker` prints its bootstrap servers once they answer; SIGINT ends it with exit code 0."""
+    command = [sys.executable, "-P", "-m", "penstock", "broker", "--port", "0", "--data-dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    servers = process.stdout.readline().strip()
+    family = psutil.Process(process.pid).children(recursive=True)
+    create_topics(KafkaSettings(kafka_bootstrap_servers=servers))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    wait_until(lambda: not any(p.is_running() for p in family), 5, "the broker to be gone")
+    assert (tmp_path / "kafka" / "data" / "meta.properties").is_file()

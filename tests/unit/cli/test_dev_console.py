@@ -69,7 +69,7 @@ def test_a_death_by_signal_is_named_so() -> None:
 
 
 def test_lines_pass_without_terminal_codes_and_markup() -> None:
-    """What a service prints is shown as text: no cursor codes, no styles by square brackets, no empty lines, indented."""
+    """What a service prints is shown as text: codes and empty lines go, brackets and indents stay."""
     console, shown = _console()
     console.said("ingest", "\x1b[?25h\x1b[31m[bold]plain[/bold]")
     console.said("ingest", "\x1b[?25h\x07")
