@@ -11,13 +11,14 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..functions.config import FunctionConfig
 from ..functions.table import FunctionTable
 from ..messages.ids import JobId, RunId, function_uuid
 from ..messages.records import JobScheduled
-from ..runs.errors import function_not_registered
-from ..runs.facts import CallAnswered
+from ..runs.errors import error_text, function_not_registered
+from ..runs.facts import CallAnswered, Fact, JobDue
 from ..runs.replies import Failed, Reply
 from ..runs.requests import CallInput, call_headers, call_url, encode_call, fetches_state, may_know_function
 from ..runs.run import Run
@@ -54,7 +55,7 @@ class CallQueue:
         self._new_id = new_id
         self._apps: dict[str, _AppLine] = {}
         self._outstanding: dict[PartitionOwner, set[tuple[RunId, JobId]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], PartitionOwner] = {}
 
     def call(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
         """Make the call, now or when the app has room; one that is queued or in flight is not made twice."""
@@ -69,15 +70,21 @@ class CallQueue:
         self._serve(app, line)
 
     def drop(self, owner: PartitionOwner) -> None:
-        """Calls in line are forgotten, answers to those in flight will go nowhere."""
+        """Calls in line are forgotten, those in flight abandoned: the partition's next owner makes them again."""
         self._outstanding.pop(owner, None)
+        for task, caller in self._tasks.items():
+            if caller is owner:
+                task.cancel()
+        for line in self._apps.values():
+            if any(waiting.owner is owner for waiting in line.line):
+                line.line = deque(waiting for waiting in line.line if waiting.owner is not owner)
 
     async def close(self) -> None:
         """Abandon what is in flight: its owners, present or next, will call again."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5.0)
+            await asyncio.wait(tuple(self._tasks), timeout=5.0)
         await self._caller.close()
 
     def _serve(self, app: str, line: _AppLine) -> None:
@@ -86,37 +93,49 @@ class CallQueue:
             if waiting.owner not in self._outstanding:
                 continue
             line.in_flight += 1
-            task = asyncio.get_running_loop().create_task(self._make(app, line, waiting))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task = asyncio.get_running_loop().create_task(self._make(waiting))
+            self._tasks[task] = waiting.owner
+            task.add_done_callback(partial(self._made, app, line))
         if not line.line and not line.in_flight:
             self._apps.pop(app, None)
 
-    async def _make(self, app: str, line: _AppLine, waiting: _Waiting) -> None:
-        try:
-            await self._call_for(waiting)
-        finally:
-            line.in_flight -= 1
-            self._serve(app, line)
+    def _made(self, app: str, line: _AppLine, task: asyncio.Task[None]) -> None:
+        """Also told of a task that was cancelled before it began."""
+        del self._tasks[task]
+        line.in_flight -= 1
+        self._serve(app, line)
 
-    async def _call_for(self, waiting: _Waiting) -> None:
-        owner, run_id, job_id = waiting.owner, waiting.run_id, waiting.job_id
-        run = owner.load(run_id) if not owner.closed else None
-        job = run.jobs.get(job_id) if run is not None and run.ended is None else None
-        if run is None or job is None:
-            self._outstanding.get(owner, set()).discard((run_id, job_id))
-            return
-        reply = await self._ask(run, job)
+    async def _make(self, waiting: _Waiting) -> None:
+        """Whatever happens, the owner hears of it: a call that ended unheard would leave its run waiting for good."""
+        fact: Fact | None
+        try:
+            fact = await self._answer(waiting)
+        except Exception:
+            log.exception("run %s: the owner is to look at %s again", waiting.run_id, waiting.job_id)
+            fact = JobDue(waiting.job_id)
         # Forgotten before it is answered, so that the answer's own effects can call for this job again.
-        self._outstanding.get(owner, set()).discard((run_id, job_id))
-        owner.put(RunFact(run_id, CallAnswered(job_id, job.attempt, reply)))
+        self._outstanding.get(waiting.owner, set()).discard((waiting.run_id, waiting.job_id))
+        if fact is not None:
+            waiting.owner.put(RunFact(waiting.run_id, fact))
+
+    async def _answer(self, waiting: _Waiting) -> Fact | None:
+        """None when there is nothing to call for any more."""
+        run = waiting.owner.load(waiting.run_id) if not waiting.owner.closed else None
+        job = run.jobs.get(waiting.job_id) if run is not None and run.ended is None else None
+        if run is None or job is None:
+            return None
+        return CallAnswered(waiting.job_id, job.attempt, await self._ask(run, job))
 
     async def _ask(self, run: Run, job: JobScheduled) -> Reply:
-        config = self._config(run)
-        if config is None:
-            error = function_not_registered(run.started.function)
-            return Failed(error=error, no_retry=False, retry_at=None, request_version=None)
-        return await self._caller.call(self._request(config, run, job))
+        try:
+            config = self._config(run)
+            request = None if config is None else self._request(config, run, job)
+        except Exception as error:  # one odd function or step must end in an error, not in silence
+            log.exception("run %s: no request can be made for %s", run.id, job.job_id)
+            return Failed(error_text("InvalidRequest", f"no request can be made for this call: {error!r}"))
+        if request is None:
+            return Failed(function_not_registered(run.started.function))
+        return await self._caller.call(request)
 
     def _config(self, run: Run) -> FunctionConfig | None:
         """The function as it is registered now, or as it last was: a run that is under way goes on."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import defaultdict
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from ..errors import UndecodableRecord
+from ..errors import PenstockError, UndecodableRecord
 from ..kafka import clients
 from ..messages.codec import Codec
 from ..messages.records import Record
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 #: An owner with more arrivals waiting gets no further commands until it has worked off most of them.
 PAUSE_ABOVE = 5000
 RESUME_BELOW = 1000
+#: Pause after an error, before the same commands are read again.
+RETRY_SECONDS = 0.2
 
 
 class CommandReader:
@@ -70,9 +73,19 @@ class CommandReader:
                 self._idle.clear()
             try:
                 self._read_once()
-            except KafkaException as error:
-                log.warning("reading commands: %s", error)
+            except (KafkaException, PenstockError) as error:
+                self._read_again(error)
+            except Exception as error:  # this thread is the only way in: it goes on, whatever happened
+                log.exception("reading commands failed")
+                self._read_again(error)
         self._consumer.close()
+
+    def _read_again(self, error: Exception) -> None:
+        """What was fetched and not handed over must come once more."""
+        log.warning("reading commands: %s; reading them again", error)
+        with self._lock:
+            self._changed = True
+        time.sleep(RETRY_SECONDS)
 
     def _read_once(self) -> None:
         with self._lock:
@@ -95,9 +108,13 @@ class CommandReader:
                     self._hand_over(partition, batch)
 
     def _assign(self) -> None:
-        self._changed = False
+        places = [TopicPartition(self._topic, p, offset) for p, offset in self._next.items()]
+        self._consumer.assign(places)
+        if places:
+            # A partition that was paused once stays so over any number of assignments.
+            self._consumer.resume(places)
         self._paused.clear()
-        self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in self._next.items()])
+        self._changed = False
 
     def _balance(self) -> None:
         for partition, owner in list(self._owners.items()):

@@ -178,3 +178,7 @@ class World:
         """Every StepFinished ever written for the run, repeated ones too."""
         values = [v for k, v in self.log.records if k.startswith(f"step/{run}/".encode()) and v is not None]
         return [CODEC.decode_as(StepFinished, value) for value in values]
+
+
+def ended(owner: PartitionOwner, *runs: RunId) -> bool:
+    return all((run := owner.load(each)) is not None and run.ended is not None for each in runs)
