@@ -125,6 +125,10 @@ class PartitionOwner:
         self._timers_seen_until = 0
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at = 0
+        self._due_waiting = 0
+        self._more_is_due = False
+        self._latest = 0
+        self._in_vain = -1
         self.closed = False
 
     @property
@@ -151,6 +155,8 @@ class PartitionOwner:
             if not self._inbox:
                 self._arrived.clear()
             await self._turn(batch)
+            if self._more_is_due and not self._due_waiting:
+                self._take_timers()
 
     def put(self, arrival: Arrival) -> None:
         """Add to the inbox. After `close`, nothing happens: the next owner will find out by itself."""
@@ -172,11 +178,15 @@ class PartitionOwner:
         self.closed = True
         if self._wake is not None:
             self._wake.cancel()
+        self._inbox.clear()
         self._calls.drop(self)
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._changelog.close)
-        await loop.run_in_executor(self._thread, self._state.close)
-        self._thread.shutdown(wait=False)
+        try:
+            await loop.run_in_executor(self._thread, self._changelog.close)
+        finally:
+            # Whatever happens: a state that stays open can never be opened again.
+            await loop.run_in_executor(self._thread, self._state.close)
+            self._thread.shutdown(wait=False)
 
     def _take_over(self) -> None:
         self._changelog.fence()
@@ -207,7 +217,7 @@ class PartitionOwner:
         the partition is opened anew.
         """
         await self._know_functions(batch)
-        now = self._clock()
+        now = self._now()
         draft = self._runs.draft()
         effects: list[Effect] = []
         applied: list[tuple[Callable[[Run | None], None], RunId]] = []
@@ -223,6 +233,8 @@ class PartitionOwner:
             self._state.apply(draft.changes(), self._state.changelog_offset(), now)
         for run in draft.runs():
             self._runs.keep(run)
+        for due_at, key in draft.expiring:
+            self._expect(StateDue(due_at, key))
         self._perform(effects)
         for callback, run_id in applied:
             callback(self._runs.load(run_id))
@@ -238,7 +250,11 @@ class PartitionOwner:
             ),
             default=-1,
         )
-        if needed > self._registry.table.offset and not await self._registry.reached(needed, REGISTRY_TIMEOUT_SECONDS):
+        known = self._registry.table.offset
+        if needed <= known or needed >= self._in_vain > known:
+            return  # an offset that did not come once is not waited for again
+        if not await self._registry.reached(needed, REGISTRY_TIMEOUT_SECONDS):
+            self._in_vain = needed
             log.warning("partition %s: the functions topic has not been read up to %s yet", self.partition, needed)
 
     def _take(
@@ -261,6 +277,7 @@ class PartitionOwner:
                 if arrival.applied is not None:
                     applied.append((arrival.applied, arrival.run_id))
             case StateDue():
+                self._due_waiting -= 1
                 self._take_due(arrival, draft, effects, now)
 
     def _take_command(self, command: Record | None, draft: Draft, effects: list[Effect], now: int) -> None:
@@ -328,17 +345,31 @@ class PartitionOwner:
         else:
             self._wake_no_later_than(effect.due_at)
 
+    def _expect(self, due: StateDue) -> None:
+        """Something that expires stands in the index now."""
+        if due.due_at <= self._timers_seen_until:
+            self._put_due(due)
+        else:
+            self._wake_no_later_than(due.due_at)
+
+    def _put_due(self, due: StateDue) -> None:
+        self._due_waiting += 1
+        self.put(due)
+
     def _take_timers(self) -> None:
-        """Put what is due into the inbox, and wake up again for the next."""
-        now = self._clock()
+        """Put what is due into the inbox, and wake up again for the next.
+
+        Of much that is due only a portion is put; the next one follows when that has been taken.
+        """
+        now = self._now()
         end = timers.timers_until(now)
         due = list(self._state.scan(self._timer_cursor, end, MAX_TIMERS))
         for key, _ in due:
-            self.put(StateDue(*timers.read_timer(key)))
-        if len(due) == MAX_TIMERS:
+            self._put_due(StateDue(*timers.read_timer(key)))
+        self._more_is_due = len(due) == MAX_TIMERS
+        if self._more_is_due:
             self._timer_cursor = due[-1][0] + b"\x00"
             self._timers_seen_until = max(self._timers_seen_until, timers.read_timer(due[-1][0])[0])
-            self._wake_no_later_than(now)
             return
         self._timer_cursor = end
         self._timers_seen_until = now
@@ -351,14 +382,19 @@ class PartitionOwner:
             return
         if self._wake is not None:
             self._wake.cancel()
-        delay = min(max(due_at - self._clock(), 0), 3_600_000) / 1000
+        delay = min(max(due_at - self._now(), 0), 3_600_000) / 1000
         self._wake_at = due_at
         self._wake = asyncio.get_running_loop().call_later(delay, self._woken)
 
     def _woken(self) -> None:
         self._wake = None
-        if not self.closed:
+        if not self.closed and not self._more_is_due:
             self._take_timers()
+
+    def _now(self) -> int:
+        """The clock, never backwards: what the index was read past must not be in the future again."""
+        self._latest = max(self._latest, self._clock())
+        return self._latest
 
     def _release_idle(self, draft: Draft) -> None:
         """A run that only sleeps is not kept in memory."""

@@ -112,6 +112,8 @@ class Draft:
     def __init__(self, store: RunStore, codec: Codec) -> None:
         self.records: dict[bytes, bytes | None] = {}
         """Changelog keys and values; of a key that changes twice, the last."""
+        self.expiring: list[tuple[int, bytes]] = []
+        """Due times and keys of what this commit writes that is no job of a run: it ends by itself."""
         self._index: dict[bytes, bytes | None] = {}
         self._runs: dict[RunId, Run] = {}
         self._store = store
@@ -147,6 +149,8 @@ class Draft:
         due_at = due_of(record)
         if due_at is not None:
             self._index[timer_key(due_at, key)] = b""
+            if not isinstance(record, JobScheduled):
+                self.expiring.append((due_at, key))
 
     def remove(self, key: bytes) -> None:
         """A tombstone."""

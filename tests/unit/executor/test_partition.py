@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from penstock.errors import Fenced
-from penstock.executor.partition import DAY_MS, PartitionOwner, RunFact
+from penstock.executor.partition import DAY_MS, MAX_TIMERS, CommandArrived, PartitionOwner, RunFact
 from penstock.executor.timers import first_timer
 from penstock.messages.ids import JobId, RunId
 from penstock.messages.records import CancelRun, OffsetApplied
@@ -247,3 +250,100 @@ async def test_an_undecodable_command_is_passed_over() -> None:
     await owner.open()
     await world.deliver(owner)
     await world.run_until(owner, lambda: ended(owner, world.commands[1].run_id))
+
+
+@pytest.mark.parametrize("retention_ms", [0, 40])
+async def test_a_live_owner_purges(retention_ms: int) -> None:
+    """Also when no other timer of the partition ever comes due."""
+    app = App(lambda run, job: returned("1"))
+    world = World(app, rules=Rules(retention_ms=retention_ms))
+    world.commands = [start("a")]
+    run = world.commands[0].run_id
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+
+    def purged() -> bool:
+        world.clock.now += 1
+        return len(app.calls) == 1 and owner.load(run) is None
+
+    await world.run_until(owner, purged)
+    assert [key for key, _ in owner._state.scan(b"", b"\xff")] == [b"offset"]
+
+
+async def test_much_that_is_due_waits_outside_of_the_inbox() -> None:
+    """A partition that wakes up with many due timers takes them in portions, and new arrivals are not behind them."""
+    world = World(App(lambda run, job: returned("1") if run.steps else steps('{"op":"Sleep","id":"z","name":"1h"}')))
+    world.commands = [start(f"{n}") for n in range(3 * MAX_TIMERS)]
+    runs = [command.run_id for command in world.commands]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: all(asleep(owner, run) for run in runs))
+    await owner.close()
+    world.clock.now += 3_600_000
+    heir = world.owner()
+    await heir.open()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert heir.waiting == MAX_TIMERS
+    most = 0
+
+    def all_ended() -> bool:
+        nonlocal most
+        most = max(most, heir.waiting)
+        return ended(heir, *runs)
+
+    await world.run_until(heir, all_ended)
+    assert most <= 3 * MAX_TIMERS, "timers, calls and answers of one portion"
+
+
+async def test_a_clock_that_is_set_back_loses_no_timer() -> None:
+    """What was taken from the index as due stays due."""
+    app = App(lambda run, job: returned("1") if run.steps else steps('{"op":"Sleep","id":"z","name":"1h"}'))
+    world = World(app)
+    world.commands = [start("a")]
+    run = world.commands[0].run_id
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: asleep(owner, run))
+    world.clock.now += 3_600_000
+    owner._take_timers()
+    world.clock.now -= 1000
+    await world.run_until(owner, lambda: ended(owner, run))
+
+
+async def test_an_offset_that_does_not_come_is_waited_for_once() -> None:
+    """Commands that name a functions topic longer than there is do not make every batch wait."""
+    world = World(App(three_steps))
+    asked: list[int] = []
+
+    async def reached(offset: int, timeout_seconds: float) -> bool:
+        asked.append(offset)
+        return False
+
+    world.registry.reached = reached  # type: ignore[method-assign]
+    world.commands = [replace(start(name), registry_offset=1000 + n) for n, name in enumerate("abc")]
+    owner = world.owner()
+    await owner.open()
+    for n, command in enumerate(world.commands):
+        owner.put(CommandArrived(n, command))
+        await world.run_until(owner, lambda: ended(owner, command.run_id))  # noqa: B023
+    assert asked == [1000]
+
+
+async def test_a_changelog_that_does_not_close_leaves_the_state_closed() -> None:
+    """Else the partition could not be opened again."""
+    world = World(App(three_steps))
+    changelog = LogChangelog(world.log)
+    owner = world.owner(changelog)
+    await owner.open()
+
+    def close() -> None:
+        raise RuntimeError("no")
+
+    changelog.close = close  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="no"):
+        await owner.close()
+    await world.owner().open()
