@@ -49,9 +49,14 @@ def _object_in(text: str) -> str | None:
     return text
 
 
+def _said(error: object, text: str) -> str:
+    return (error if isinstance(error, str) and error else text)[:MAX_MESSAGE]
+
+
 def _lifted(text: str, name: object, message: object, error: object) -> str:
     """The object with what it lacks put in; its other fields stay as sent."""
-    said = next((s for s in (message, error) if isinstance(s, str) and s), text[:MAX_MESSAGE])
+    # What is said twice from here on is cut, so that an error as large as an answer may be still fits into a record.
+    said = message if isinstance(message, str) and message else _said(error, text)
     try:
         fields = {key: orjson.Fragment(bytes(raw)) for key, raw in _fields.decode(text).items()}
     except RecursionError:  # nested deeper than any error that means something

@@ -66,3 +66,9 @@ def test_answer_of_no_sdk_is_a_fatal_error(body: bytes, message: str) -> None:
         "name": "Server returned a fatal error",
         "message": f"HTTP status 502: {message}",
     }
+
+
+def test_a_large_error_does_not_grow() -> None:
+    """An error as large as an answer may be must still fit into a record of the changelog."""
+    text = orjson.dumps({"error": "x" * 7_000_000}).decode()
+    assert len(error_object(text)) < 7_000_000 + 2 * MAX_MESSAGE
