@@ -38,7 +38,8 @@ class Sizes:
     saturate_runs: int = 2000
     low_load_runs: int = 300
     low_load_rate: float = 20.0
-    warm_up_runs: int = 200
+    #: Enough for the broker's JVM to have compiled what it runs: a cold one takes twice the CPU a run.
+    warm_up_runs: int = 3000
     idle_seconds: float = 12.0
     soak_rounds: int = 6
     run_timeout_seconds: float = 120.0
