@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _COMMIT_TIMEOUT_SECONDS = 20.0
 _BOUNDS_SECONDS = 10.0
+_SILENCE_SECONDS = 30.0
 Pairs = list[tuple[bytes, bytes | None]]
 
 
@@ -28,11 +29,14 @@ class Changelog(Protocol):
     def fence(self) -> None:
         """Make every earlier owner's writes fail from now on, and abort what it left open."""
 
-    def read(self, after: int) -> Iterator[tuple[Pairs, int]]:
-        """Committed records behind offset `after` up to the end as of now, in batches with their last offset."""
+    def bounds(self) -> tuple[int, int]:
+        """The lowest offset that can still be read, and the end as of now."""
 
-    def first_offset(self) -> int:
-        """The lowest offset that can still be read."""
+    def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
+        """Committed records behind offset `after` up to `end`, in batches with their last offset.
+
+        While nothing comes, batches are empty, so that the reader may give up.
+        """
 
     def commit(self, records: Mapping[bytes, bytes | None], outgoing: Sequence[Outgoing]) -> int:
         """Write all of it in one transaction; the changelog offset of the last record.
@@ -62,30 +66,35 @@ class KafkaChangelog:
         with _translated(f"taking over partition {self._partition}"):
             self._producer.init_transactions(30.0)
 
-    def read(self, after: int) -> Iterator[tuple[Pairs, int]]:
-        consumer = Consumer(self._reader_config())
+    def bounds(self) -> tuple[int, int]:
+        # Asked as a reader of committed records, Kafka would name the begin of an open transaction as the end, and
+        # what lies behind it would be missed. Asked like this, `read` waits until it is settled.
+        consumer = Consumer(self._reader_config() | {"isolation.level": "read_uncommitted"})
         try:
-            place = TopicPartition(self._topic, self._partition, after + 1)
             with _translated(f"reading the changelog of partition {self._partition}"):
-                low, end = _bounds(consumer, place)
-                if after + 1 >= end:
-                    return
-                place.offset = max(after + 1, low)
-                consumer.assign([place])
-                at_end = False
-                while not at_end:
-                    batch, at_end = _next_batch(consumer, end)
-                    if batch:
-                        yield [(m.key() or b"", m.value()) for m in batch], batch[-1].offset() or 0
+                return _bounds(consumer, TopicPartition(self._topic, self._partition))
         finally:
             consumer.close()
 
-    def first_offset(self) -> int:
+    def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
+        if after + 1 >= end:
+            return
         consumer = Consumer(self._reader_config())
         try:
             with _translated(f"reading the changelog of partition {self._partition}"):
-                place = TopicPartition(self._topic, self._partition)
-                return _bounds(consumer, place)[0]
+                consumer.assign([TopicPartition(self._topic, self._partition, max(after + 1, 0))])
+                at_end = False
+                give_up = time.monotonic() + _SILENCE_SECONDS
+                while not at_end:
+                    batch, at_end = _next_batch(consumer, end)
+                    if batch:
+                        after = batch[-1].offset() or 0
+                        give_up = time.monotonic() + _SILENCE_SECONDS
+                    elif time.monotonic() > give_up:
+                        raise Unavailable(
+                            f"the changelog of partition {self._partition} does not come to its end {end}"
+                        )
+                    yield [(m.key() or b"", m.value()) for m in batch], after
         finally:
             consumer.close()
 
@@ -108,9 +117,9 @@ class KafkaChangelog:
         return self._last_offset
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.purge()
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
 
     def _produce(self, producer: Producer, records: Mapping[bytes, bytes | None]) -> None:
         # Deliveries within a partition keep their order, so the last record's offset is the highest.
@@ -138,7 +147,7 @@ class KafkaChangelog:
 
 
 def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """First offset and end of what is committed, from the leader; a broker that is just coming up is asked again."""
+    """First offset and end, from the leader; a broker that is just coming up is asked again."""
     give_up = time.monotonic() + _BOUNDS_SECONDS
     while True:
         try:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from ..errors import Unavailable
 from ..kafka import clients
 from ..settings import KafkaSettings
 
@@ -23,17 +24,10 @@ log = logging.getLogger(__name__)
 #: A revoked partition's owner may take this long to finish its commit before the next one is let in.
 HANDOVER_SECONDS = 5.0
 LAZY_COMMIT_SECONDS = 5.0
-_TRY_AGAIN = {
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError._TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._WAIT_COORD,
-}
+PROVE_SECONDS = 10.0
+#: Only these say that the group goes on without us. After any other error the question is still open: a partition
+#: that is left alone while the group counts on us would never be served again.
+_THROWN_OUT = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID}
 
 
 class Assignee(Protocol):
@@ -64,7 +58,8 @@ class GroupMember:
     async def prove(self, partition: int, next_command: int) -> bool:
         """Ask the group's coordinator whether the partition is still ours, by committing an offset to it.
 
-        A member that was thrown out (paused, cut off) is refused by its generation.
+        A member that was thrown out (paused, cut off) is refused by its generation. `Unavailable` when the
+        coordinator does not say.
         """
         return await asyncio.to_thread(self._prove, TopicPartition(self._topic, partition, next_command))
 
@@ -74,19 +69,20 @@ class GroupMember:
         await asyncio.to_thread(self._thread.join, 15.0)
 
     def _prove(self, place: TopicPartition) -> bool:
+        give_up = time.monotonic() + PROVE_SECONDS
         while self._open:
             try:
                 self._consumer.commit(offsets=[place], asynchronous=False)
+                return any(ours.partition == place.partition for ours in self._consumer.assignment())
             except KafkaException as error:
-                code = error.args[0].code()
-                if code not in _TRY_AGAIN:
+                if error.args[0].code() in _THROWN_OUT:
                     log.info("partition %s is not ours any more: %s", place.partition, error)
                     return False
+                if time.monotonic() > give_up:
+                    raise Unavailable(f"the group's coordinator does not say whose it is: {error}") from error
                 time.sleep(0.2)
             except RuntimeError:  # the consumer is closed
                 return False
-            else:
-                return True
         return False
 
     def _take_part(self) -> None:
@@ -95,7 +91,12 @@ class GroupMember:
         committed_at = time.monotonic()
         committed: dict[int, int] = {}
         while self._open:
-            message = consumer.poll(0.5)
+            try:
+                message = consumer.poll(0.5)
+            except Exception:  # without this thread the group would take us for alive and idle for minutes
+                log.exception("taking part in the group failed; going on")
+                time.sleep(0.2)
+                continue
             if message is not None and message.error() is not None:
                 log.debug("group member: %s", message.error())
             if time.monotonic() - committed_at > LAZY_COMMIT_SECONDS:
@@ -135,3 +136,5 @@ class GroupMember:
             told.result(HANDOVER_SECONDS)
         except TimeoutError:
             log.warning("handing over takes longer than %s s; fencing keeps it safe", HANDOVER_SECONDS)
+        except Exception:
+            log.exception("handing over failed; fencing keeps it safe")

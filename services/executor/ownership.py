@@ -41,7 +41,10 @@ class Ownership:
         self.first_assignment = asyncio.Event()
 
     async def assigned(self, partitions: set[int]) -> None:
-        for partition in partitions - self._served.keys():
+        for partition in partitions:
+            served = self._served.get(partition)
+            if served is not None and not served.task.done():
+                continue
             task = asyncio.get_running_loop().create_task(self._serve(partition))
             self._served[partition] = _Served(task)
         self.first_assignment.set()
@@ -99,4 +102,7 @@ class Ownership:
         served = self._served.get(owner.partition)
         if served is not None and served.owner is owner:
             served.owner = None
-        await asyncio.shield(owner.close())
+        try:
+            await asyncio.shield(owner.close())
+        except Exception:  # it is out of use; what must be free for the next opening says so itself
+            log.exception("partition %s: closing failed", owner.partition)

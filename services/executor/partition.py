@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..errors import Unavailable
 from ..functions.table import FunctionTable
 from ..kafka.registry import FunctionRegistry
 from ..messages import keys
@@ -191,16 +192,20 @@ class PartitionOwner:
     def _take_over(self) -> None:
         self._changelog.fence()
         state = self._state
+        first, end = self._changelog.bounds()
         age = self._clock() - state.applied_at()
-        if state.changelog_offset() >= 0 and (
-            age > MAX_LOCAL_AGE_MS or state.changelog_offset() < self._changelog.first_offset() - 1
-        ):
-            log.info("partition %s: local state is too old to be brought up to date, rebuilding it", self.partition)
+        offset = state.changelog_offset()
+        if offset >= 0 and (age > MAX_LOCAL_AGE_MS or not first - 1 <= offset < end):
+            # Too old to be brought up to date, or ahead of the changelog: then that is not the one it was folded from.
+            log.warning("partition %s: local state does not fit the changelog, rebuilding it", self.partition)
             state.clear()
         folded = 0
-        for records, offset in self._changelog.read(state.changelog_offset()):
-            state.apply(fold_changelog(state, self._codec, records), offset, self._clock())
-            folded += len(records)
+        for records, offset in self._changelog.read(state.changelog_offset(), end):
+            if self.closed:
+                raise Unavailable("closed while its changelog was read")
+            if records:
+                state.apply(fold_changelog(state, self._codec, records), offset, self._clock())
+                folded += len(records)
         log.info("partition %s: restored from %s changelog records", self.partition, folded)
 
     async def _turn(self, batch: Sequence[Arrival]) -> None:

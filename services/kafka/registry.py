@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +20,9 @@ from ..settings import KafkaSettings
 from . import clients
 
 log = logging.getLogger(__name__)
+
+#: Pause after an error, before the same records are read again.
+RETRY_SECONDS = 1.0
 
 
 class FunctionRegistry:
@@ -82,15 +86,27 @@ class FunctionRegistry:
         try:
             while self._open:
                 end = self._end_of(consumer) if end is None else end
-                first = consumer.poll(0.5)
-                messages = [first, *consumer.consume(500, 0)] if first is not None else []
-                position = consumer.position([partition])[0].offset
-                taken = [entry for m in messages if (entry := self._read(m)) is not None]
-                if taken or not self._caught_up.done():
-                    caught_up = end is not None and max(position, 0) >= end
-                    self._call(partial(self._apply, taken, position, caught_up))
+                try:
+                    position = self._take(consumer, partition, end)
+                except Exception as error:  # one that ends this thread would leave us with old functions for good
+                    log.warning("functions topic: %r; reading on from %s", error, partition.offset)
+                    time.sleep(RETRY_SECONDS)
+                    consumer.assign([partition])
+                else:
+                    partition.offset = position if position >= 0 else partition.offset
         finally:
             consumer.close()
+
+    def _take(self, consumer: Consumer, partition: TopicPartition, end: int | None) -> int:
+        """Take what has come; the position behind it."""
+        first = consumer.poll(0.5)
+        messages = [first, *consumer.consume(500, 0)] if first is not None else []
+        position = int(consumer.position([partition])[0].offset)
+        taken = [entry for m in messages if (entry := self._read(m)) is not None]
+        if taken or not self._caught_up.done():
+            caught_up = end is not None and max(position, 0) >= end
+            self._call(partial(self._apply, taken, position, caught_up))
+        return position
 
     def _end_of(self, consumer: Consumer) -> int | None:
         try:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from penstock.errors import Fenced
 from penstock.executor.changelog import KafkaChangelog
+from penstock.kafka import clients
 from penstock.kafka.produce import Outgoing
 from penstock.settings import KafkaSettings
 
 
 def read_all(settings: KafkaSettings, after: int = -1) -> list[tuple[bytes, bytes | None]]:
     reader = KafkaChangelog(settings, 1)
-    return [pair for batch, _ in reader.read(after) for pair in batch]
+    return [pair for batch, _ in reader.read(after, reader.bounds()[1]) for pair in batch]
 
 
 def test_what_is_committed_is_read(kafka_settings: KafkaSettings) -> None:
@@ -51,13 +53,27 @@ def test_commands_are_part_of_the_commit(kafka_settings: KafkaSettings) -> None:
     topic = kafka_settings.topics().run_steps
     changelog.commit({b"k": b"v"}, [Outgoing(topic, b"run", b"command", partition=3)])
     changelog.close()
-    from confluent_kafka import Consumer, TopicPartition
-
-    from penstock.kafka import clients
-
     consumer = Consumer(clients.consumer(kafka_settings, "test", "test"))
     consumer.assign([TopicPartition(topic, 3, 0)])
     message = consumer.poll(10.0)
     assert message is not None
     assert message.value() == b"command"
     consumer.close()
+
+
+def test_an_open_transaction_does_not_pass_for_the_end(kafka_settings: KafkaSettings) -> None:
+    """What is held back by one is waited for: it may yet turn out to be committed."""
+    changelog = KafkaChangelog(kafka_settings, 1)
+    changelog.fence()
+    topic = kafka_settings.topics().run_state
+    stranger = Producer(clients.transactional_producer(kafka_settings, "stranger", "stranger"))
+    stranger.init_transactions(30.0)
+    stranger.begin_transaction()
+    stranger.produce(topic, key=b"held", value=b"back", partition=1)
+    stranger.flush(10.0)
+    changelog.commit({b"k": b"v"}, ())
+    reading = changelog.read(-1, changelog.bounds()[1])
+    assert next(reading) == ([], -1)
+    stranger.commit_transaction(30.0)
+    assert [pair for batch, _ in reading for pair in batch] == [(b"held", b"back"), (b"k", b"v")]
+    changelog.close()

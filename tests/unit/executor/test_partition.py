@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from penstock.errors import Fenced
+from penstock.executor.changelog import Pairs
 from penstock.executor.partition import DAY_MS, MAX_TIMERS, CommandArrived, PartitionOwner, RunFact
 from penstock.executor.timers import first_timer
 from penstock.messages.ids import JobId, RunId
@@ -345,5 +349,43 @@ async def test_a_changelog_that_does_not_close_leaves_the_state_closed() -> None
 
     changelog.close = close  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="no"):
+        await owner.close()
+    await world.owner().open()
+
+
+async def test_a_state_ahead_of_its_changelog_is_rebuilt() -> None:
+    """A changelog that is shorter than what was folded from it is another one, or has lost its end."""
+    world = World(App(three_steps))
+    world.commands = [start("a"), start("b")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, *(command.run_id for command in world.commands)))
+    await owner.close()
+    world.log.records.clear()
+    heir = world.owner()
+    await heir.open()
+    assert list(heir._state.scan(b"", b"\xff")) == []
+    assert heir.next_command == 0
+
+
+async def test_a_restoration_can_be_given_up() -> None:
+    """A changelog that does not come to its end, with Kafka away, does not keep the process from stopping."""
+    world = World(App(three_steps))
+    changelog = LogChangelog(world.log)
+    began = threading.Event()
+
+    def read(after: int, end: int) -> Iterator[tuple[Pairs, int]]:
+        while True:
+            began.set()
+            time.sleep(0.001)
+            yield [], after
+
+    changelog.read = read  # type: ignore[method-assign]
+    owner = world.owner(changelog)
+    opening = asyncio.create_task(owner.open())
+    await asyncio.to_thread(began.wait)
+    opening.cancel()
+    async with asyncio.timeout(5):
         await owner.close()
     await world.owner().open()

@@ -51,13 +51,14 @@ class LogChangelog:
         self.log.epoch += 1
         self.epoch = self.log.epoch
 
-    def read(self, after: int) -> Iterator[tuple[Pairs, int]]:
-        for start in range(after + 1, len(self.log.records), 7):
-            batch = self.log.records[start : start + 7]
-            yield batch, start + len(batch) - 1
+    def bounds(self) -> tuple[int, int]:
+        return 0, len(self.log.records)
 
-    def first_offset(self) -> int:
-        return 0
+    def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
+        for start in range(after + 1, end, 7):
+            batch = self.log.records[start : min(start + 7, end)]
+            yield batch, start + len(batch) - 1
+            yield [], start
 
     def commit(self, records: Mapping[bytes, bytes | None], outgoing: Sequence[Outgoing]) -> int:
         if self.die == "before commit":

@@ -1,0 +1,160 @@
+"""Partitions that are assigned are served, whatever happened to them before."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from penstock.errors import Unavailable
+from penstock.executor import membership, ownership
+from penstock.executor.membership import GroupMember
+from penstock.executor.ownership import Ownership
+from penstock.settings import KafkaSettings
+
+
+class Owner:
+    """Fails as long as it is told to."""
+
+    def __init__(self, partition: int, fails: bool, closes: bool) -> None:
+        self.partition = partition
+        self.next_command = 0
+        self._fails, self._closes = fails, closes
+
+    async def open(self) -> None:
+        pass
+
+    async def run(self) -> None:
+        if self._fails:
+            raise Unavailable("a commit in doubt")
+        await asyncio.Future()
+
+    async def close(self) -> None:
+        if not self._closes:
+            raise RuntimeError("a file that does not close")
+
+
+class Commands:
+    def add(self, owner: object) -> None:
+        pass
+
+    def remove(self, owner: object) -> None:
+        pass
+
+
+def owning(make: Callable[[int], Owner], ours: bool, monkeypatch: pytest.MonkeyPatch) -> Ownership:
+    monkeypatch.setattr(ownership, "_REOPEN_SECONDS", (0.0,))
+    owned = Ownership(make, Commands())  # type: ignore[arg-type]
+
+    async def prove(partition: int, next_command: int) -> bool:
+        return ours
+
+    owned.prove = prove
+    return owned
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - several tasks have to go on
+            await asyncio.sleep(0)
+
+
+async def test_a_partition_that_was_left_alone_is_served_when_assigned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nobody said meanwhile that it was revoked."""
+    fails = [True]
+    owned = owning(lambda p: Owner(p, bool(fails), True), False, monkeypatch)
+    await owned.assigned({3})
+    await until(lambda: owned._served[3].task.done())
+    fails.clear()
+    await owned.assigned({3})
+    await until(lambda: owned.owner(3))
+    await owned.close()
+
+
+async def test_an_owner_that_does_not_close_is_succeeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error on the way down must not leave the partition without anybody."""
+    fails = [True, True]
+    owned = owning(lambda p: Owner(p, bool(fails and fails.pop()), False), True, monkeypatch)
+    await owned.assigned({3})
+    await until(lambda: not fails and owned.owner(3))
+    await owned.close()
+
+
+class Consumer:
+    """A group member's consumer whose commits end as the test says."""
+
+    answers: ClassVar[list[int | None]] = []
+    ours: ClassVar[list[int]] = [3]
+    broken_polls = 0
+
+    def __init__(self, config: object) -> None:
+        self.polls = 0
+
+    def subscribe(self, *args: object, **callbacks: object) -> None:
+        pass
+
+    def poll(self, timeout: float) -> None:
+        self.polls += 1
+        if self.polls <= self.broken_polls:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        time.sleep(0.005)
+
+    def commit(self, **options: object) -> None:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is not None:
+            raise KafkaException(KafkaError(answer))
+
+    def assignment(self) -> list[TopicPartition]:
+        return [TopicPartition("t", partition) for partition in self.ours]
+
+    def close(self) -> None:
+        pass
+
+
+class Nobody:
+    def progress(self) -> dict[int, int]:
+        return {}
+
+
+def member(monkeypatch: pytest.MonkeyPatch, **behaviour: Any) -> GroupMember:
+    monkeypatch.setattr(membership, "Consumer", type("Fake", (Consumer,), behaviour))
+    monkeypatch.setattr(membership, "PROVE_SECONDS", 0.3)
+    return GroupMember(KafkaSettings(), "test", Nobody())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answers", "ours", "expected"),
+    [
+        ([None], [3], True),
+        ([None], [4], False),
+        ([KafkaError.UNKNOWN_MEMBER_ID], [3], False),
+        ([KafkaError.ILLEGAL_GENERATION], [3], False),
+        ([KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NETWORK_EXCEPTION, None], [3], True),
+    ],
+)
+async def test_whose_a_partition_is(
+    monkeypatch: pytest.MonkeyPatch, answers: list[int | None], ours: list[int], expected: bool
+) -> None:
+    """Only the group's own word counts: an error of a broker that is coming up says nothing."""
+    ourselves = member(monkeypatch, answers=answers, ours=ours)
+    assert await ourselves.prove(3, 0) is expected
+    await ourselves.close()
+
+
+async def test_a_coordinator_that_does_not_say_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither yes nor no, and no thread that waits for ever."""
+    ourselves = member(monkeypatch, answers=[KafkaError._TRANSPORT])
+    with pytest.raises(Unavailable):
+        await ourselves.prove(3, 0)
+    await ourselves.close()
+
+
+async def test_an_error_does_not_end_the_membership(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that does not poll would hold its partitions for minutes and learn of no change."""
+    ourselves = member(monkeypatch, answers=[None], broken_polls=2)
+    await until(lambda: ourselves._consumer.polls > 3)  # type: ignore[attr-defined]
+    await ourselves.close()
