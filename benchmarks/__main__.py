@@ -110,9 +110,7 @@ def _register(app: subprocess.Popen[str]) -> str:
         raise RegistrationFailed("the benchmark's app did not start: is --app-port free?")
     answered = httpx.put(url, json={"url": url}, timeout=REGISTER_SECONDS)
     if answered.status_code != 200:
-        raise RegistrationFailed(
-            f"the server refused the app's functions: {answered.status_code} {answered.text}"
-        )
+        raise RegistrationFailed(f"the server refused the app's functions: {answered.status_code} {answered.text}")
     return url
 
 

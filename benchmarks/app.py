@@ -123,9 +123,7 @@ class App:
         if expected_kind:
             headers["x-inngest-expected-server-kind"] = expected_kind
         async with httpx.AsyncClient(timeout=30) as client:
-            answered = await client.post(
-                f"{self._server}/fn/register", json=registration(self.url), headers=headers
-            )
+            answered = await client.post(f"{self._server}/fn/register", json=registration(self.url), headers=headers)
         return answered.status_code, answered.content
 
     def in_band(self) -> bytes:

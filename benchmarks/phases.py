@@ -64,17 +64,13 @@ class Bench:
     def accept_batches(self) -> Phase:
         sizes = self.sizes
         events = sizes.accept_batches * sizes.accept_batch_events
-        plan = self._plan(
-            "bench/accept", events, sizes.accept_batch_events, 0.0, sizes.accept_batch_connections
-        )
+        plan = self._plan("bench/accept", events, sizes.accept_batch_events, 0.0, sizes.accept_batch_connections)
         return self._accept(f"accept, batches of {plan.batch}", plan, targets.ACCEPT_BATCHES)
 
     def accept_single(self) -> Phase:
         sizes = self.sizes
         plan = self._plan("bench/accept", sizes.accept_single, 1, 0.0, sizes.accept_single_connections)
-        return self._accept(
-            f"accept, one by one over {plan.connections} connections", plan, targets.ACCEPT_SINGLE
-        )
+        return self._accept(f"accept, one by one over {plan.connections} connections", plan, targets.ACCEPT_SINGLE)
 
     def saturate(self, function: str) -> Phase:
         """All runs at once."""
@@ -82,16 +78,11 @@ class Bench:
 
     def low_load(self, function: str) -> Phase:
         """Far below what the server can do: what remains is latency."""
-        return self._runs(
-            f"low load {function}", function, self.sizes.low_load_runs, self.sizes.low_load_rate
-        )
+        return self._runs(f"low load {function}", function, self.sizes.low_load_runs, self.sizes.low_load_rate)
 
     def soak(self) -> Phase:
         """Round after round of runs: what memory is gained after the first is what finished runs leave behind."""
-        rounds = [
-            self._runs(f"round {n}", "one", self.sizes.saturate_runs, 0.0)
-            for n in range(self.sizes.soak_rounds)
-        ]
+        rounds = [self._runs(f"round {n}", "one", self.sizes.saturate_runs, 0.0) for n in range(self.sizes.soak_rounds)]
         memory = [without(found.rss_mb, BROKER, *HARNESS) for found in rounds]
         thousands = self.sizes.saturate_runs * (len(rounds) - 1) / 1000
         figures = (
@@ -126,9 +117,7 @@ class Bench:
         time.sleep(self.sizes.idle_seconds)
         after = self._accounts.read()
         seconds = after.seconds_since(before)
-        percent = {
-            name: used / seconds * 100 for name, used in after.cpu_since(before).items() if name != "app"
-        }
+        percent = {name: used / seconds * 100 for name, used in after.cpu_since(before).items() if name != "app"}
         others = _others(before, after)
         services = Figure("services, of a core", without(percent, BROKER), "%", targets.IDLE_CORE_PERCENT)
         each = (Figure(f"{name}, of a core", value, "%") for name, value in percent.items())
@@ -236,9 +225,7 @@ def _saturated(found: Timeline, function: str, costs: dict[str, float]) -> tuple
 def _unhurried(found: Timeline, sent: Sequence[Sent]) -> tuple[Figure, ...]:
     late = spread(event.sent - event.scheduled for event in sent)
     return (
-        *spread_figures(
-            "sent → first call", found.first_calls(), targets.FIRST_CALL_P50, targets.FIRST_CALL_P99
-        ),
+        *spread_figures("sent → first call", found.first_calls(), targets.FIRST_CALL_P50, targets.FIRST_CALL_P99),
         *spread_figures(
             "step end → next step", found.between_steps(), targets.STEP_TO_STEP_P50, targets.STEP_TO_STEP_P99
         ),

@@ -71,9 +71,7 @@ class Accounts:
         """Names of processes that have ended."""
         return [name for pid, name in self._names.items() if not psutil.pid_exists(pid)]
 
-    def wait_until_quiet(
-        self, cores: float = 0.15, window_seconds: float = 1.0, limit_seconds: float = 60
-    ) -> bool:
+    def wait_until_quiet(self, cores: float = 0.15, window_seconds: float = 1.0, limit_seconds: float = 60) -> bool:
         """Wait until all processes together use less than `cores` for a window; False when they never do."""
         deadline = time.monotonic() + limit_seconds
         before = self.read()

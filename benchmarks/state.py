@@ -41,9 +41,7 @@ def main() -> None:
             pop_from_last(state, options.timers // 2),
             "timers/s",
         )
-        report(
-            "pop timers one by one, from the front", pop_from_front(state, options.timers // 20), "timers/s"
-        )
+        report("pop timers one by one, from the front", pop_from_front(state, options.timers // 20), "timers/s")
         report("pop timers by 500, from the last popped", pop_many(state), "timers/s")
         report("memory gained", (psutil.Process().memory_info().rss - before) / 1e6, "MB")
         state.close()
