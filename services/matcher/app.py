@@ -27,7 +27,6 @@ from .intake import Intake, Ports
 log = logging.getLogger(__name__)
 
 
-
 class MatcherApp(faust.App):
     """A Faust app that only consumes."""
 

@@ -56,9 +56,7 @@ def test_every_call_is_noted_once() -> None:
     for planning in (False, True):
         body = {"event": {"data": {"n": 5}}, "use_api": False, "steps": {}}
         body["ctx"] = {"disable_immediate_execution": planning}
-        app.call(
-            "fnId=penstock-bench-one&stepId=step", orjson.dumps(body), 1, lambda *reply: replies.append(reply)
-        )
+        app.call("fnId=penstock-bench-one&stepId=step", orjson.dumps(body), 1, lambda *reply: replies.append(reply))
     assert [status for status, _ in replies] == [206, 206]
     assert len(app.calls.take()) == 4 * 8
 

@@ -46,9 +46,7 @@ def call(event: int, step: int, received_ms: int, answered_ms: int) -> Call:
 class TestTimeline:
     def test_a_run_of_two_steps(self) -> None:
         """From due to first call, from each answer to the next call, from due to the last answer."""
-        found = timeline(
-            [sent(7, 100)], [call(7, 0, 110, 112), call(7, 1, 120, 121), call(7, FINAL, 151, 152)]
-        )
+        found = timeline([sent(7, 100)], [call(7, 0, 110, 112), call(7, 1, 120, 121), call(7, FINAL, 151, 152)])
         first, between, whole = found.first_calls(), found.between_steps(), found.whole_runs()
         assert first is not None
         assert between is not None
@@ -69,9 +67,7 @@ class TestTimeline:
 
     def test_a_run_that_did_not_end_is_not_an_end(self) -> None:
         """Its first call counts, its missing end does not."""
-        found = timeline(
-            [sent(1, 0), sent(2, 0)], [call(1, 0, 10, 11), call(1, FINAL, 20, 21), call(2, 0, 10, 11)]
-        )
+        found = timeline([sent(1, 0), sent(2, 0)], [call(1, 0, 10, 11), call(1, FINAL, 20, 21), call(2, 0, 10, 11)])
         assert (len(found.runs), found.ended) == (2, 1)
 
     def test_calls_of_other_phases_are_told_apart(self) -> None:
