@@ -31,7 +31,8 @@ from ..messages.records import (
 )
 from ..runs.advance import advance
 from ..runs.effects import CallFunction, Effect, ScheduleWake
-from ..runs.facts import CancelRequested, Fact, JobDue, StartRequested
+from ..runs.facts import CallAnswered, CancelRequested, Fact, JobDue, StartRequested
+from ..runs.replies import Failed, Returned, Stepped
 from ..runs.run import Run
 from ..runs.turn import Rules
 from ..state.store import PartitionState
@@ -45,6 +46,8 @@ DAY_MS = 24 * 3600 * 1000
 #: A local state that has not been written for longer may have missed tombstones that compaction has removed since.
 MAX_LOCAL_AGE_MS = DAY_MS // 2
 MAX_BATCH = 500
+#: Payload after which a commit takes in no more, so that a transaction stays well within what the producer may queue.
+MAX_BATCH_CHARACTERS = 32 * 1024 * 1024
 #: Timers taken from the index at once, so that a million due ones do not hold up what else arrives.
 MAX_TIMERS = 500
 #: How long a start waits for its function to be known here, when the matcher has seen more of the registry.
@@ -152,12 +155,21 @@ class PartitionOwner:
         """Take what arrives until cancelled, or until a commit fails."""
         while True:
             await self._arrived.wait()
-            batch = [self._inbox.popleft() for _ in range(min(len(self._inbox), MAX_BATCH))]
-            if not self._inbox:
-                self._arrived.clear()
-            await self._turn(batch)
+            await self._turn(self._next_batch())
             if self._more_is_due and not self._due_waiting:
                 self._take_timers()
+
+    def _next_batch(self) -> list[Arrival]:
+        """What one commit takes in: bounded in number and in size, but never nothing."""
+        batch: list[Arrival] = []
+        size = 0
+        while self._inbox and len(batch) < MAX_BATCH and size < MAX_BATCH_CHARACTERS:
+            arrival = self._inbox.popleft()
+            batch.append(arrival)
+            size += size_of(arrival)
+        if not self._inbox:
+            self._arrived.clear()
+        return batch
 
     def put(self, arrival: Arrival) -> None:
         """Add to the inbox. After `close`, nothing happens: the next owner will find out by itself."""
@@ -406,6 +418,21 @@ class PartitionOwner:
         for run in draft.runs():
             if run.ended is None and all(job.kind == "sleep" for job in run.jobs.values()):
                 self._runs.release(run.id)
+
+
+def size_of(arrival: Arrival) -> int:
+    """Characters of payload that the arrival brings into a commit, about."""
+    match arrival:
+        case CommandArrived(command=StartRun(events=events)):
+            return sum(map(len, events))
+        case RunFact(fact=CallAnswered(reply=Returned(output=output))):
+            return len(output)
+        case RunFact(fact=CallAnswered(reply=Failed(error=error))):
+            return len(error)
+        case RunFact(fact=CallAnswered(reply=Stepped(ops=ops))):
+            return sum(len(op.data or "") + len(op.error or "") for op in ops)
+        case _:
+            return 0
 
 
 def start_fact(command: StartRun, table: FunctionTable) -> StartRequested:

@@ -11,12 +11,13 @@ from dataclasses import replace
 import pytest
 
 from penstock.errors import Fenced
+from penstock.executor import partition
 from penstock.executor.changelog import Pairs
 from penstock.executor.partition import DAY_MS, MAX_TIMERS, CommandArrived, PartitionOwner, RunFact
 from penstock.executor.timers import first_timer
 from penstock.messages.ids import JobId, RunId
 from penstock.messages.records import CancelRun, OffsetApplied
-from penstock.runs.facts import CancelRequested
+from penstock.runs.facts import CallAnswered, CancelRequested
 from penstock.runs.replies import Reply
 from penstock.runs.run import Run
 from penstock.runs.turn import Rules
@@ -389,3 +390,19 @@ async def test_a_restoration_can_be_given_up() -> None:
     async with asyncio.timeout(5):
         await owner.close()
     await world.owner().open()
+
+
+async def test_a_commit_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large answers that arrive together are spread over commits; one that is larger than the bound is taken alone."""
+    monkeypatch.setattr(partition, "MAX_BATCH_CHARACTERS", 100)
+    large = "x" * 120
+    world = World(App(lambda run, job: returned(f'"{large}"')))
+    world.commands = [start(name) for name in "abcdef"]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, *(command.run_id for command in world.commands)))
+    owner.put_all([RunFact(c.run_id, CallAnswered(JobId("x"), 0, returned(f'"{large}"'))) for c in world.commands])
+    sizes = [len(owner._next_batch()) for _ in range(6)]
+    assert sizes == [1] * 6
+    assert owner._next_batch() == []
