@@ -167,6 +167,7 @@ def start_matcher(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[Sta
 
     yield start
     for one in started:
+        print(f"{one.log.parent.name} (exit code {one.process.poll()}): {one.log.read_text()}")  # shown on failure
         one.kill()
 
 
