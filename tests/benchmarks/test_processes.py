@@ -82,7 +82,8 @@ def test_quiet_is_noticed() -> None:
         assert Accounts({"idle": process.pid}).wait_until_quiet(window_seconds=0.1, limit_seconds=20)
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        assert not Accounts({"busy": busy.pid}).wait_until_quiet(window_seconds=0.3, limit_seconds=1)
+        # Of a machine full of others it may get a small share only, and is not quiet for that.
+        assert not Accounts({"busy": busy.pid}).wait_until_quiet(cores=0.01, window_seconds=0.3, limit_seconds=1)
     finally:
         busy.kill()
         busy.wait()
