@@ -37,11 +37,12 @@ class KafkaSettings(_Settings):
     topic_prefix: str = Field(default="penstock.", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
     event_partitions: int = Field(default=4, ge=1, le=4096)
     run_partitions: int = Field(default=4, ge=1, le=4096)
+    wait_partitions: int = Field(default=4, ge=1, le=4096)
     #: 1 suits the embedded broker; a cluster of three or more wants 3.
     replication_factor: int = Field(default=1, ge=1, le=16)
 
     def topics(self) -> Topics:
-        return Topics(self.topic_prefix, self.event_partitions, self.run_partitions)
+        return Topics(self.topic_prefix, self.event_partitions, self.run_partitions, self.wait_partitions)
 
 
 class BrokerSettings(_Settings):

@@ -52,7 +52,11 @@ def check_topics(settings: KafkaSettings) -> list[str]:
     present = [spec for spec in specs if spec.name in counts]
     problems += [_count_problem(spec, counts[spec.name]) for spec in present if counts[spec.name] != spec.partitions]
     policies = _cleanup_policies(client, [spec.name for spec in present])
-    problems += [_policy_problem(s, policies[s.name]) for s in present if policies[s.name] != s.cleanup]
+    problems += [
+        _policy_problem(s, policies[s.name])
+        for s in present
+        if set(policies[s.name].split(",")) != set(s.cleanup.split(","))
+    ]
     return problems
 
 

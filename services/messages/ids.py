@@ -102,3 +102,13 @@ def function_uuid(function: FunctionKey) -> UUID:
 def app_uuid(app: str) -> UUID:
     """The UUID by which SDKs know an app."""
     return uuid5(_NAMESPACE, f"app/{app}")
+
+
+def signal_partition(signal: str, partitions: int) -> int:
+    """The run partition whose owner decides who waits for a signal."""
+    return bucket_of(f"signal\0{signal}") % partitions
+
+
+def function_partition(function: FunctionKey, partitions: int) -> int:
+    """The run partition whose owner fires a function's cron triggers."""
+    return bucket_of(f"function\0{function}") % partitions

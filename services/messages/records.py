@@ -12,8 +12,10 @@ from typing import Literal
 
 from .ids import FunctionKey, JobId, RunId, StepId
 
-JobKind = Literal["call", "sleep"]
-RunStatus = Literal["Completed", "Failed", "Cancelled", "Skipped"]
+# `unknown` stands for what a later release may add: readers of this one see it instead of failing.
+JobKind = Literal["call", "sleep", "wait", "signal", "invoke", "request", "cancel", "unknown"]
+RunStatus = Literal["Completed", "Failed", "Cancelled", "Skipped", "Unknown"]
+SignalAnswer = Literal["sent", "refused", "replaced", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class StartRun:
     dedupe_key: str | None = None
     start_at: int = 0
     registry_offset: int = -1
+    parent_run: str = ""
+    parent_job: str = ""
+    correlation_id: str = ""
+    cron: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,141 @@ class CancelRun:
 
     run_id: RunId
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRun:
+    """Command: an event met a wait of this run (or one that cancels it)."""
+
+    run_id: RunId
+    job_id: JobId
+    event_id: str
+    event: str
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvokedRunEnded:
+    """Command to the run that invoked another: that one has ended."""
+
+    run_id: RunId
+    job_id: JobId
+    invoked_run: RunId
+    status: RunStatus
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSignal:
+    """Command to a signal's owner: this run waits for it."""
+
+    signal: str
+    run_id: RunId
+    job_id: JobId
+    replace: bool
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSignal:
+    """Command to a signal's owner: this run waits for it no longer."""
+
+    signal: str
+    run_id: RunId
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class SignalAnswered:
+    """Command from a signal's owner to the run that waits: the signal came, or the wait is refused or replaced."""
+
+    signal: str
+    run_id: RunId
+    job_id: JobId
+    answer: SignalAnswer
+    data: str = "null"
+    other_run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalClaimed:
+    """State of a signal's owner: who waits for it."""
+
+    signal: str
+    run_id: RunId
+    job_id: JobId
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A run waits for an event (or is cancelled by one): what the matcher must look for."""
+
+    run_id: RunId
+    job_id: JobId
+    event: str
+    path: str
+    value: str
+    condition: str
+    bound: str
+    since: int
+    until: int
+    registered_at: int
+    excluded: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitShape:
+    """Waits exist for this event name that tell events apart by this path."""
+
+    event: str
+    path: str
+    since: int
+    until: int
+    written_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelatedEvent:
+    """An event on its way to the waits that it may meet."""
+
+    event: str
+    path: str
+    value: str
+    internal_id: str
+    received_at: int
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class CronScheduled:
+    """The next firing of a cron trigger."""
+
+    function: FunctionKey
+    cron: str
+    scheduled_at: int
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """Cancel a function's runs by when they started, and by their event."""
+
+    id: str
+    function: FunctionKey
+    started_before: int
+    created_at: int
+    started_after: int = 0
+    condition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancellationApplied:
+    """A partition has applied a cancellation to the runs that it held."""
+
+    id: str
+    applied_at: int
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +233,10 @@ class RunStarted:
     max_attempts: int
     received_at: int
     started_at: int
+    parent_run: str = ""
+    parent_job: str = ""
+    correlation_id: str = ""
+    cron: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +253,8 @@ class JobScheduled:
     attempt: int = 0
     mode: str = "wait"
     last_error: str | None = None
+    detail: str = ""
+    wait_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +271,8 @@ class StepFinished:
     ended_at: int
     failed: bool = False
     attempt: int = 0
+    detail: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +334,11 @@ Record = (
     | App
     | StartRun
     | CancelRun
+    | ResumeRun
+    | InvokedRunEnded
+    | ClaimSignal
+    | ReleaseSignal
+    | SignalAnswered
     | RunStarted
     | JobScheduled
     | StepFinished
@@ -192,6 +346,13 @@ Record = (
     | RunEnded
     | EventDeduplicated
     | OffsetApplied
+    | SignalClaimed
+    | Wait
+    | WaitShape
+    | CorrelatedEvent
+    | CronScheduled
+    | Cancellation
+    | CancellationApplied
     | DeadLetter
 )
 
@@ -201,6 +362,11 @@ RECORDS: tuple[type[Record], ...] = (
     App,
     StartRun,
     CancelRun,
+    ResumeRun,
+    InvokedRunEnded,
+    ClaimSignal,
+    ReleaseSignal,
+    SignalAnswered,
     RunStarted,
     JobScheduled,
     StepFinished,
@@ -208,5 +374,12 @@ RECORDS: tuple[type[Record], ...] = (
     RunEnded,
     EventDeduplicated,
     OffsetApplied,
+    SignalClaimed,
+    Wait,
+    WaitShape,
+    CorrelatedEvent,
+    CronScheduled,
+    Cancellation,
+    CancellationApplied,
     DeadLetter,
 )

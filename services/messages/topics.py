@@ -1,7 +1,8 @@
 """Topic names, shapes and partition counts.
 
-`run-steps` and `run-state` share one partition count, because a run's commands and its changelog belong to one owner.
-Counts are fixed at creation: a run id's bucket is mapped to a partition by them.
+`run-steps` and `run-state` share one partition count, because a run's commands and its changelog belong to one owner;
+`waits` and `correlations` share one, so that an event and the waits for it meet. Counts are fixed at creation: a run
+id's bucket, or a correlation, is mapped to a partition by them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Cleanup = Literal["delete", "compact"]
+Cleanup = Literal["delete", "compact", "compact,delete"]
 DAY_MS = 24 * 3600 * 1000
 
 
@@ -30,6 +31,7 @@ class Topics:
     prefix: str = "penstock."
     event_partitions: int = 4
     run_partitions: int = 4
+    wait_partitions: int = 4
 
     @property
     def events(self) -> str:
@@ -52,12 +54,26 @@ class Topics:
         return self.prefix + "run-state"
 
     @property
+    def waits(self) -> str:
+        return self.prefix + "waits"
+
+    @property
+    def correlations(self) -> str:
+        return self.prefix + "correlations"
+
+    @property
+    def wait_shapes(self) -> str:
+        return self.prefix + "wait-shapes"
+
+    @property
     def dead_letters(self) -> str:
         return self.prefix + "dead-letters"
 
     def specs(self) -> tuple[TopicSpec, ...]:
         """Every topic with the shape that it needs."""
-        week, month = str(7 * DAY_MS), str(30 * DAY_MS)
+        day, week, month = str(DAY_MS), str(7 * DAY_MS), str(30 * DAY_MS)
+        # No wait lasts longer than 366 days; its shape must outlive it.
+        longer_than_any_wait = str(400 * DAY_MS)
         large = ("max.message.bytes", str(10 * 1024 * 1024))
         # A changelog's tombstones must outlive any local copy that is brought up to date from it.
         compaction = (("delete.retention.ms", str(DAY_MS)), large)
@@ -67,5 +83,8 @@ class Topics:
             TopicSpec(self.functions, 1, "compact", compaction),
             TopicSpec(self.run_steps, self.run_partitions, "delete", (("retention.ms", week), large)),
             TopicSpec(self.run_state, self.run_partitions, "compact", compaction),
+            TopicSpec(self.waits, self.wait_partitions, "compact", compaction),
+            TopicSpec(self.correlations, self.wait_partitions, "delete", (("retention.ms", day), large)),
+            TopicSpec(self.wait_shapes, 1, "compact,delete", (("retention.ms", longer_than_any_wait), large)),
             TopicSpec(self.dead_letters, 1, "delete", (("retention.ms", month), large)),
         )

@@ -25,9 +25,16 @@ def test_state_is_compacted_and_traffic_expires() -> None:
     """What is the truth is kept by key; what passes through is kept for a time."""
     topics = Topics()
     compacted = {spec.name for spec in topics.specs() if spec.cleanup == "compact"}
-    assert compacted == {topics.functions, topics.run_state}
+    assert compacted == {topics.functions, topics.run_state, topics.waits}
     for spec in topics.specs():
-        assert ("retention.ms" in dict(spec.config)) == (spec.cleanup == "delete")
+        assert ("retention.ms" in dict(spec.config)) == ("delete" in spec.cleanup)
+
+
+def test_waits_and_the_events_that_they_may_meet_are_co_partitioned() -> None:
+    """A wait and an event that are correlated alike belong to one owner."""
+    topics = Topics("", wait_partitions=5)
+    counts = {spec.name: spec.partitions for spec in topics.specs()}
+    assert counts[topics.waits] == counts[topics.correlations] == 5
 
 
 def test_every_topic_takes_the_largest_event() -> None:
