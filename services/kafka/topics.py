@@ -60,6 +60,11 @@ def check_topics(settings: KafkaSettings) -> list[str]:
     return problems
 
 
+def _words(policy: str) -> set[str]:
+    """Kafka takes the policies of a topic in any order."""
+    return set(policy.split(","))
+
+
 async def ensure_topics(settings: KafkaSettings, say: Callable[[str], None]) -> None:
     """What every service does first: wait for Kafka, make missing topics, and check all of them.
 

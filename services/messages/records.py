@@ -76,6 +76,9 @@ class StartRun:
     parent_job: str = ""
     correlation_id: str = ""
     cron: str = ""
+    rerun_of: str = ""
+    replay: str = ""
+    memory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,8 @@ class RunStarted:
     parent_job: str = ""
     correlation_id: str = ""
     cron: str = ""
+    rerun_of: str = ""
+    replay: str = ""
 
 
 @dataclass(frozen=True, slots=True)
