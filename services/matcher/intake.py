@@ -23,6 +23,7 @@ from typing import Protocol
 
 from ..errors import Unavailable, UndecodableRecord
 from ..functions.table import FunctionTable
+from ..functions.triggering import Conditions
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
 from ..messages.incoming import Arrival, IncomingEvents
@@ -30,7 +31,7 @@ from ..messages.records import Event
 from ..messages.topics import Topics
 from . import acknowledgements
 from .acknowledgements import Acknowledgements
-from .matching import Conditions, match
+from .matching import match
 from .records import dead_letter, registry_offset, starts
 
 log = logging.getLogger(__name__)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import orjson
 import pytest
 
 from penstock.functions.config import EventTrigger, FunctionConfig
 from penstock.functions.table import FunctionTable
-from penstock.matcher.matching import Conditions, event_json, match
+from penstock.functions.triggering import Conditions, event_json
+from penstock.matcher.matching import match
 from penstock.messages.ids import EventId, FunctionKey, record_event_id, run_id
 from penstock.messages.records import Event, Function, StartRun
 
@@ -140,26 +140,3 @@ def test_an_event_of_the_future_starts_then() -> None:
     (later,) = starts(event(ts=RECEIVED + 5000), functions)
     (earlier,) = starts(event(ts=RECEIVED - 5000), functions)
     assert (later.start_at, earlier.start_at) == (RECEIVED + 5000, 0)
-
-
-def test_sdks_receive_the_event_in_their_shape() -> None:
-    """id and ts are always there, data and user are objects, v only where given."""
-    text = event_json(event(data='{"a": 1.50}', user="null"))
-    assert orjson.loads(text) == {
-        "id": INTERNAL,
-        "name": "shop/placed",
-        "data": {"a": 1.5},
-        "user": {},
-        "ts": RECEIVED,
-    }
-    assert '{"a": 1.50}' in text, "payloads are passed on as they came"
-    assert orjson.loads(event_json(event(data="null", v="3")))["data"] == {}
-    assert orjson.loads(event_json(event(v="3")))["v"] == "3"
-
-
-def test_compiled_expressions_are_bounded() -> None:
-    """The least recently used is forgotten and compiled again when it is needed."""
-    conditions = Conditions(most=2)
-    for n in (1, 2, 3, 1, 2, 3):
-        assert conditions.hold(f"event.n == {n}", {"n": n}, RECEIVED)
-    assert len(conditions._compiled) == 2
