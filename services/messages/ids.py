@@ -25,6 +25,9 @@ StepId = NewType("StepId", str)
 JobId = NewType("JobId", str)
 """Pending work within a run, deterministic: `discover/start`, `plan/<step>`, `sleep/<step>`."""
 
+ReplayId = NewType("ReplayId", str)
+"""ULID of a replay."""
+
 DISCOVERY = StepId("step")
 BUCKETS = 1 << 16
 

@@ -13,6 +13,11 @@ A wait's key begins with its correlation, a hash of what the event must have: ev
 The correlation also decides the partition of `waits` and `correlations`, so that wait and event meet.
 
     <correlation>/<run>/<job>   Wait
+
+On `replays`:
+
+    replay/<id>          Replay             control/<id>        ReplayControl
+    progress/<id>        ReplayProgress
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from __future__ import annotations
 import hashlib
 
 from .ids import FunctionKey, JobId, RunId, StepId
-from .records import CorrelatedEvent, Wait
+from .records import CorrelatedEvent, Replay, ReplayControl, ReplayProgress, Wait
 
 OFFSET = b"offset"
 
@@ -100,3 +105,9 @@ def correlation_partition(key: str, partitions: int) -> int:
 
 def shape_key(event: str, path: str) -> bytes:
     return f"{event}\0{path}".encode()
+
+
+def replay_key(record: Replay | ReplayControl | ReplayProgress) -> bytes:
+    """What is asked for, what is wanted and how far it is have a key, and a writer, each."""
+    kinds = {Replay: "replay", ReplayControl: "control", ReplayProgress: "progress"}
+    return f"{kinds[type(record)]}/{record.id}".encode()

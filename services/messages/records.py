@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .ids import FunctionKey, JobId, RunId, StepId
+from .ids import FunctionKey, JobId, ReplayId, RunId, StepId
 
 # `unknown` stands for what a later release may add: readers of this one see it instead of failing.
 JobKind = Literal["call", "sleep", "wait", "signal", "invoke", "request", "cancel", "unknown"]
 RunStatus = Literal["Completed", "Failed", "Cancelled", "Skipped", "Unknown"]
 SignalAnswer = Literal["sent", "refused", "replaced", "unknown"]
+ReplayWanted = Literal["run", "pause", "cancel", "unknown"]
+ReplayStatus = Literal["Running", "Completed", "Failed", "Unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +321,54 @@ class OffsetApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """A replay as it was asked for; see `schemas/avro/replay.avsc`."""
+
+    id: ReplayId
+    identity: str
+    function: FunctionKey
+    created_at: int
+    runs_dated: int
+    begins: Mapping[str, int]
+    ends: Mapping[str, int]
+    from_at: int = 0
+    to_at: int = 0
+    event: str = ""
+    condition: str = ""
+    ignore_triggers: bool = False
+    limit: int = 0
+    rate: float = 100.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayControl:
+    """What people want of a replay: the last word counts."""
+
+    id: ReplayId
+    wanted: ReplayWanted
+    at: int
+    rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay has come."""
+
+    id: ReplayId
+    status: ReplayStatus
+    positions: Mapping[str, int]
+    updated_at: int
+    matched: int = 0
+    started: int = 0
+    undecodable: int = 0
+    by_day: Mapping[str, int] = field(default_factory=dict)
+    records_per_second: float = 0.0
+    held_back: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that could not be used, kept with its reason."""
 
@@ -358,6 +408,9 @@ Record = (
     | CronScheduled
     | Cancellation
     | CancellationApplied
+    | Replay
+    | ReplayControl
+    | ReplayProgress
     | DeadLetter
 )
 
@@ -386,5 +439,8 @@ RECORDS: tuple[type[Record], ...] = (
     CronScheduled,
     Cancellation,
     CancellationApplied,
+    Replay,
+    ReplayControl,
+    ReplayProgress,
     DeadLetter,
 )

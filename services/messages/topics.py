@@ -66,6 +66,10 @@ class Topics:
         return self.prefix + "wait-shapes"
 
     @property
+    def replays(self) -> str:
+        return self.prefix + "replays"
+
+    @property
     def dead_letters(self) -> str:
         return self.prefix + "dead-letters"
 
@@ -86,5 +90,6 @@ class Topics:
             TopicSpec(self.waits, self.wait_partitions, "compact", compaction),
             TopicSpec(self.correlations, self.wait_partitions, "delete", (("retention.ms", day), large)),
             TopicSpec(self.wait_shapes, 1, "compact,delete", (("retention.ms", longer_than_any_wait), large)),
+            TopicSpec(self.replays, 1, "compact", compaction),
             TopicSpec(self.dead_letters, 1, "delete", (("retention.ms", month), large)),
         )

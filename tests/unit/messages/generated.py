@@ -15,6 +15,7 @@ _BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "string": _TEXT,
     "long": st.integers(-(1 << 63), (1 << 63) - 1),
     "int": st.integers(-(1 << 31), (1 << 31) - 1),
+    "double": st.floats(allow_nan=False),
     "boolean": st.booleans(),
     "bytes": st.binary(max_size=20),
     "null": st.none(),

@@ -17,7 +17,7 @@ from penstock.messages.records import RECORDS, Record
 from .generated import records
 
 CODEC = Codec()
-_TYPES = {str: "string", bool: "boolean", bytes: "bytes", type(None): "null"}
+_TYPES = {str: "string", bool: "boolean", bytes: "bytes", float: "double", type(None): "null"}
 
 
 def avro_type(annotation: Any) -> Any:

@@ -25,7 +25,7 @@ def test_state_is_compacted_and_traffic_expires() -> None:
     """What is the truth is kept by key; what passes through is kept for a time."""
     topics = Topics()
     compacted = {spec.name for spec in topics.specs() if spec.cleanup == "compact"}
-    assert compacted == {topics.functions, topics.run_state, topics.waits}
+    assert compacted == {topics.functions, topics.run_state, topics.waits, topics.replays}
     for spec in topics.specs():
         assert ("retention.ms" in dict(spec.config)) == ("delete" in spec.cleanup)
 
