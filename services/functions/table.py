@@ -1,4 +1,4 @@
-"""The table of all functions and apps: the fold of the `functions` topic.
+"""The table of all functions and apps, and of what cancels their runs in bulk: the fold of the `functions` topic.
 
 Every service that needs functions keeps one, brought up to date by `kafka.registry`. `offset` says how far it has
 read, so that "cause before effect" can be checked by number instead of by waiting.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
 
-from ..messages.ids import FunctionKey
-from ..messages.records import App, Function
+from ..messages.ids import FunctionKey, function_uuid
+from ..messages.keys import cancellation_of
+from ..messages.records import App, Cancellation, Function
 from .config import EventTrigger, FunctionConfig
 
 
@@ -22,8 +24,18 @@ class Registered:
     config: FunctionConfig
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A tombstone of the topic: what lay under this key counts no longer."""
+
+    key: str
+
+
+TableRecord = Function | App | Cancellation | Forgotten
+
+
 class FunctionTable:
-    """Functions by key, by event name and by wildcard prefix; apps by name."""
+    """Functions by key, by event name and by wildcard prefix; apps by name; cancellations by id."""
 
     def __init__(self) -> None:
         self.offset = -1
@@ -32,25 +44,35 @@ class FunctionTable:
         """Counts up with every applied change; whoever caches something compiled compares it."""
         self._records: dict[FunctionKey, Function] = {}
         self._functions: dict[FunctionKey, Registered] = {}
+        self._by_id: dict[str, FunctionKey] = {}
         self._apps: dict[str, App] = {}
+        self._cancellations: dict[str, Cancellation] = {}
         self._by_name: dict[str, list[tuple[Registered, EventTrigger]]] = {}
         self._by_prefix: dict[str, list[tuple[Registered, EventTrigger]]] = {}
 
-    def apply(self, record: Function | App, offset: int) -> None:
+    def apply(self, record: TableRecord, offset: int) -> None:
         """Take the next record of the topic."""
         self.offset = offset
         self.generation += 1
-        if isinstance(record, App):
-            self._apps[record.name] = record
-            return
-        self._forget(record.key)
-        self._records[record.key] = record
-        if not record.archived:
-            self._remember(Registered(record.version, FunctionConfig.from_json(record.config)))
+        match record:
+            case App():
+                self._apps[record.name] = record
+            case Cancellation():
+                self._cancellations[record.id] = record
+            case Forgotten():
+                self._cancellations.pop(cancellation_of(record.key), None)
+            case Function():
+                self._take(record)
+            case _:
+                assert_never(record)
 
     def function(self, key: FunctionKey) -> Registered | None:
         """The function, unless it is unknown or archived."""
         return self._functions.get(key)
+
+    def find(self, name: str) -> FunctionKey | None:
+        """The function that an invocation names: by its id within SDKs (`app-fn`), by UUID, or by key."""
+        return self._by_id.get(name)
 
     def record(self, key: FunctionKey) -> Function | None:
         """The last record of a function, archived or not."""
@@ -66,6 +88,14 @@ class FunctionTable:
     def apps(self) -> Iterable[App]:
         return self._apps.values()
 
+    def cancellations(self, function: FunctionKey | None = None) -> tuple[Cancellation, ...]:
+        """The bulk cancellations of a function, or all of them; oldest first.
+
+        They stay until they are deleted or long past (`ingest.cancellations`): an owner of runs applies each once.
+        """
+        found = [each for each in self._cancellations.values() if function in (None, each.function)]
+        return tuple(sorted(found, key=lambda cancellation: cancellation.id))
+
     def triggered_by(self, event_name: str) -> list[tuple[Registered, EventTrigger]]:
         """Functions whose trigger names the event, exactly or by wildcard; expressions are not evaluated here."""
         found = list(self._by_name.get(event_name, ()))
@@ -75,8 +105,17 @@ class FunctionTable:
                     found += self._by_prefix.get(event_name[:end], ())
         return found
 
+    def _take(self, record: Function) -> None:
+        self._forget(record.key)
+        self._records[record.key] = record
+        if not record.archived:
+            self._remember(Registered(record.version, FunctionConfig.from_json(record.config)))
+
     def _remember(self, registered: Registered) -> None:
-        self._functions[registered.config.key] = registered
+        key = registered.config.key
+        self._functions[key] = registered
+        for name in _names(registered):
+            self._by_id[name] = key
         for trigger in registered.config.triggers:
             if isinstance(trigger, EventTrigger):
                 table, name = self._place(trigger)
@@ -86,6 +125,9 @@ class FunctionTable:
         gone = self._functions.pop(key, None)
         if gone is None:
             return
+        for name in _names(gone):
+            if self._by_id.get(name) == key:
+                del self._by_id[name]
         for trigger in gone.config.triggers:
             if isinstance(trigger, EventTrigger):
                 table, name = self._place(trigger)
@@ -97,3 +139,8 @@ class FunctionTable:
         if trigger.event.endswith(("/*", ".*")):
             return self._by_prefix, trigger.event[:-1]
         return self._by_name, trigger.event
+
+
+def _names(registered: Registered) -> tuple[str, str, str]:
+    config = registered.config
+    return config.slug, str(function_uuid(config.key)), config.key

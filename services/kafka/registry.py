@@ -12,10 +12,9 @@ from functools import partial
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from ..errors import UndecodableRecord
-from ..functions.table import FunctionTable
+from ..functions.table import Forgotten, FunctionTable, TableRecord
 from ..messages.codec import Codec
-from ..messages.ids import FunctionKey
-from ..messages.records import App, Function
+from ..messages.records import App, Cancellation, Function
 from ..settings import KafkaSettings
 from . import clients
 
@@ -116,33 +115,35 @@ class FunctionRegistry:
             return None
         return 0 if high == low else int(high)
 
-    def _read(self, message: Message) -> tuple[Function | App, int] | None:
+    def _read(self, message: Message) -> tuple[TableRecord, int] | None:
         if message.error() is not None:
             log.debug("functions topic: %s", message.error())
             return None
-        value = message.value()
-        if value is None:
-            return None
         try:
-            record = self._codec.decode(value)
-            if isinstance(record, Function | App):
-                return record, message.offset() or 0
-            raise UndecodableRecord(f"a {type(record).__name__} does not belong on this topic")
+            return self._record(message), message.offset() or 0
         except UndecodableRecord as error:
             log.warning("functions topic, offset %s: passed over: %s", message.offset(), error)
             return None
+
+    def _record(self, message: Message) -> TableRecord:
+        value = message.value()
+        if value is None:
+            return Forgotten((message.key() or b"").decode(errors="replace"))
+        record = self._codec.decode(value)
+        if isinstance(record, Function | App | Cancellation):
+            return record
+        raise UndecodableRecord(f"a {type(record).__name__} does not belong on this topic")
 
     def _call(self, callback: Callable[[], None]) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback)
 
-    def _apply(self, taken: list[tuple[Function | App, int]], position: int, caught_up: bool) -> None:
+    def _apply(self, taken: list[tuple[TableRecord, int]], position: int, caught_up: bool) -> None:
         for record, offset in taken:
             try:
                 self.table.apply(record, offset)
             except (KeyError, ValueError, TypeError) as error:
-                name = FunctionKey(record.key) if isinstance(record, Function) else record.name
-                log.warning("functions topic, offset %s: %s passed over: %r", offset, name, error)
+                log.warning("functions topic, offset %s: passed over: %r: %s", offset, error, str(record)[:200])
         self.table.offset = max(self.table.offset, position - 1)
         if caught_up and not self._caught_up.done():
             self._caught_up.set_result(None)

@@ -84,6 +84,11 @@ def cancellation_key(cancellation: str) -> bytes:
     return f"cancellation/{cancellation}".encode()
 
 
+def cancellation_of(key: str) -> str:
+    """The id of the cancellation that lies under a key; empty for any other key."""
+    return key.removeprefix("cancellation/") if key.startswith("cancellation/") else ""
+
+
 def correlation(event: str, path: str, value: str) -> str:
     """32 hex digits: what a wait looks for, and what an event offers. `path` and `value` are empty together."""
     return hashlib.blake2b(f"{event}\0{path}\0{value}".encode(), digest_size=16).hexdigest()

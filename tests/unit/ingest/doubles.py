@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import httpx
 
 from penstock.errors import Unavailable
-from penstock.functions.table import FunctionTable
+from penstock.functions.table import Forgotten, FunctionTable, TableRecord
 from penstock.ingest.app import IngestApp, Parts, ingest_app
 from penstock.ingest.publish import Bounds, Publisher
 from penstock.ingest.registrar import Registrar
 from penstock.kafka.produce import Outgoing
 from penstock.messages.codec import Codec
-from penstock.messages.records import App, Event, Function
+from penstock.messages.records import App, Cancellation, Event, Function
 from penstock.settings import KafkaSettings, ServerSettings
 
 NOW = 1_790_000_000_000
@@ -45,12 +45,17 @@ class MemoryTopics:
             return future
         self.sent += records
         for record in records:
-            if record.topic == TOPICS.functions and record.value is not None:
-                known = self.codec.decode(record.value)
-                assert isinstance(known, Function | App)
-                self.table.apply(known, self.table.offset + 1)
+            if record.topic == TOPICS.functions:
+                self.table.apply(self._known(record), self.table.offset + 1)
         future.set_result(self.table.offset)
         return future
+
+    def _known(self, record: Outgoing) -> TableRecord:
+        if record.value is None:
+            return Forgotten((record.key or b"").decode())
+        known = self.codec.decode(record.value)
+        assert isinstance(known, Function | App | Cancellation)
+        return known
 
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         return self.readable and self.table.offset >= offset

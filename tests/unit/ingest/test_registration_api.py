@@ -44,6 +44,21 @@ async def test_a_broken_registration_is_400_with_the_reason() -> None:
     assert topics.sent == []
 
 
+async def test_a_cancel_expression_that_does_not_compile_is_400() -> None:
+    """The answer names the function, the key, and what the compiler says; nothing is written."""
+    topics = MemoryTopics()
+    broken = function(cancel=[{"event": "shop/gone", "if": "event.data.id == async.data.id &&"}])
+    unknown = function(cancel=[{"event": "shop/gone", "if": "order.id == async.data.id"}])
+    async with client(served(topics)) as http:
+        answers = [await http.post("/fn/register", content=body(each)) for each in (broken, unknown)]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    syntax, undeclared = (answer.json()["error"] for answer in answers)
+    assert "function 'shop-import': cancel.if: 'event.data.id == async.data.id &&' does not compile" in syntax
+    assert "Syntax error" in syntax
+    assert "undeclared reference to 'order'" in undeclared
+    assert topics.sent == []
+
+
 async def test_kafka_away_is_503() -> None:
     """The SDK tries again later."""
     async with client(served(MemoryTopics(broken=True))) as http:

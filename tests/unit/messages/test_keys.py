@@ -38,3 +38,9 @@ def test_keys_without_a_run() -> None:
     assert keys.kind_of(keys.dedupe_key(FunctionKey("app/f"), "e/1")) == b"dedupe"
     assert keys.dedupe_key(FunctionKey("app/f"), "e/1") == b"dedupe/app/f/e/1"
     assert keys.kind_of(keys.OFFSET) == keys.OFFSET
+
+
+def test_a_cancellations_key_leads_back_to_it() -> None:
+    """Any other key of the topic belongs to none."""
+    assert keys.cancellation_of(keys.cancellation_key("01J").decode()) == "01J"
+    assert keys.cancellation_of("app/cancellation/01J") == ""
