@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_cache_path
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .errors import InvalidInput
+from .functions.durations import parse_duration
 from .messages.topics import Topics
 
 
@@ -97,11 +99,49 @@ class ExecutorSettings(_Settings):
     #: Calls in flight to one app; the rest queue, so that an app that hangs holds up nobody else.
     max_calls_per_app: int = Field(default=128, ge=1)
     call_timeout_seconds: float = Field(default=7200.0, gt=0)
+    #: How long a request that a fetch or AI step asks for may take; models think for minutes.
+    request_timeout_seconds: float = Field(default=7200.0, gt=0)
+    #: May such requests go to private, loopback and link-local addresses? Unset: in dev only.
+    outbound_private_addresses: bool | None = None
+    mode: Literal["dev", "cloud"] = "cloud"
     #: Linear retry interval for development; unset means the back-off table.
     retry_interval_seconds: float | None = Field(default=None, ge=0)
     retention_run_state_seconds: int = Field(default=24 * 3600, ge=0)
+    #: How far back a new wait sees events: `step` (since the last step before it began), `none`, or a duration (`30s`).
+    wait_lookback: str = "step"
+    #: `wanted` emits inngest/function.finished when a function is triggered by it or a run waits for it; `all` always.
+    finished_events: Literal["wanted", "all"] = "wanted"
     #: Live runs kept decoded per partition; beyond it idle ones are read again when needed.
     cached_runs_per_partition: int = Field(default=5000, ge=1)
+
+    def private_addresses_allowed(self) -> bool:
+        """Whether requests of steps may go into the network that this server is in."""
+        return self.mode == "dev" if self.outbound_private_addresses is None else self.outbound_private_addresses
+
+    @field_validator("wait_lookback")
+    @classmethod
+    def _lookback(cls, text: str) -> str:
+        if text not in ("step", "none"):
+            try:
+                parse_duration(text)
+            except InvalidInput as error:
+                raise ValueError(f"expected step, none or a duration such as 30s: {error}") from error
+        return text
+
+    def lookback_ms(self) -> int | None:
+        """How far back a wait sees events, in ms; None for "since the last step began"."""
+        if self.wait_lookback == "step":
+            return None
+        return 0 if self.wait_lookback == "none" else int(parse_duration(self.wait_lookback).total_seconds() * 1000)
+
+
+class ReplaySettings(_Settings):
+    """Replays: who asks for them, and the replayer that carries them out."""
+
+    #: Runs that a replay starts in a second, unless it asks for another rate.
+    replay_rate: float = Field(default=100.0, gt=0, le=20_000)
+    #: Replays that are carried out at the same time; the others wait for their turn, the oldest first.
+    replays_at_once: int = Field(default=4, ge=1, le=64)
 
 
 class HistorySettings(_Settings):
@@ -110,6 +150,8 @@ class HistorySettings(_Settings):
     data_dir: Path = Path(".penstock")
     history_database_url: str = ""
     history_batch_records: int = Field(default=2000, ge=1)
+    #: Where events name their user besides `user.id`, `user.external_id` and `user.email`: `data.customer_id`.
+    history_user_path: str = Field(default="", pattern=r"^((data|user)(\.[^.]{1,100}){1,8})?$")
 
     def database_url(self) -> str:
         return self.history_database_url or f"sqlite:///{self.data_dir.resolve() / 'history.sqlite3'}"

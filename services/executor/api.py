@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
 
+import msgspec
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ..messages.ids import RunId, is_ulid, run_partition
-from ..runs.facts import CancelRequested
+from ..errors import InvalidReply
+from ..messages.ids import JobId, RunId, is_ulid, run_partition, signal_partition
+from ..runs.checkpoints import HINTS, RESULTS
+from ..runs.facts import CancelRequested, Fact, StepsCheckpointed
+from ..runs.replies import parse_ops
 from ..runs.run import Run
 from .ownership import Ownership
-from .partition import PartitionOwner, RunFact
+from .partition import PartitionOwner, RunFact, SignalSent
 
-CANCEL_TIMEOUT_SECONDS = 10.0
+COMMIT_TIMEOUT_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class _Checkpoint(msgspec.Struct):
+    qi_id: str
+    request_id: str
+    steps: msgspec.Raw
+
+
+class _Signal(msgspec.Struct):
+    signal: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_checkpoint = msgspec.json.Decoder(_Checkpoint).decode
+_decode_signal = msgspec.json.Decoder(_Signal).decode
+
+
+class Dispatches(Protocol):
+    """Which calls are in flight."""
+
+    def dispatch_of(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> str | None:
+        """The id of the request that calls the app for this job right now, or None."""
 
 
 def _json(status: int, body: bytes) -> Response:
@@ -32,6 +62,7 @@ class OwnerApi:
     """Routes for runs whose partition this process owns; 421 says that it does not."""
 
     ownership: Ownership
+    calls: Dispatches
     partitions: int
 
     def routes(self) -> list[BaseRoute]:
@@ -39,6 +70,8 @@ class OwnerApi:
             Route("/runs/{run_id}/actions", self.actions, methods=["GET"]),
             Route("/runs/{run_id}/batch", self.batch, methods=["GET"]),
             Route("/runs/{run_id}/cancel", self.cancel, methods=["POST"]),
+            Route("/runs/{run_id}/checkpoint", self.checkpoint, methods=["POST"]),
+            Route("/signals", self.signal, methods=["POST"]),
         ]
 
     async def actions(self, request: Request) -> Response:
@@ -66,20 +99,63 @@ class OwnerApi:
             return _error(404, f"no run {run_id}; its state may have been purged after its retention")
         if run.ended is not None:
             return _error(409, f"the run has ended already: {run.ended.status}")
-        applied: asyncio.Future[Run | None] = asyncio.get_running_loop().create_future()
-
-        def settle(after: Run | None) -> None:
-            if not applied.done():
-                applied.set_result(after)
-
-        owner.put(RunFact(run_id, CancelRequested("cancelled by API"), settle))
         try:
-            async with asyncio.timeout(CANCEL_TIMEOUT_SECONDS):
-                after = await applied
+            after = await _applied(owner, run_id, CancelRequested("cancelled by API"))
         except TimeoutError:
             return _error(503, "the cancellation could not be committed in time; ask again")
         status = after.ended.status if after is not None and after.ended is not None else "Cancelled"
         return _json(200, orjson.dumps({"status": status}))
+
+    async def checkpoint(self, request: Request) -> Response:
+        """Remember steps that a call reports while it goes on; answered when they are committed.
+
+        409 when another dispatch has taken the place of that call, or the run has ended: the SDK gives it up.
+        """
+        owner = self._owner(request)
+        if isinstance(owner, Response):
+            return owner
+        run_id = RunId(request.path_params["run_id"])
+        try:
+            told = _decode_checkpoint(await request.body())
+            ops = parse_ops(bytes(told.steps).decode())
+        except (msgspec.ValidationError, msgspec.DecodeError, InvalidReply, UnicodeDecodeError) as error:
+            return _error(400, f"not a checkpoint: {error}")
+        odd = next((op.op for op in ops if op.op not in RESULTS | HINTS), None)
+        if odd is not None:
+            return _error(400, f"a checkpoint cannot carry {odd[:100]!r}; answer the call with it instead")
+        job_id = JobId(told.qi_id)
+        run = owner.load(run_id)
+        job = None if run is None or run.ended is not None else run.jobs.get(job_id)
+        if job is None or told.request_id != self.calls.dispatch_of(owner, run_id, job_id):
+            return _error(409, "stale dispatch: this call is not the one that the run waits for (any more)")
+        try:
+            after = await _applied(owner, run_id, StepsCheckpointed(job_id, job.attempt, ops))
+        except TimeoutError:
+            return _error(503, "the checkpoint could not be committed in time; send it again")
+        saved = after is not None and all(op.id in after.steps for op in ops if op.op in RESULTS)
+        if not saved:
+            return _error(409, "stale dispatch: the run has gone on without this call")
+        return _json(200, b"{}")
+
+    async def signal(self, request: Request) -> Response:
+        """Hand a signal to the run that waits for it; answered when that is committed. 404 when nobody waits."""
+        try:
+            sent = _decode_signal(await request.body())
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            return _error(400, f"not a signal: {error}")
+        owner = self.ownership.owner(signal_partition(sent.signal, self.partitions))
+        if owner is None:
+            return _error(421, "this executor does not own the signal's partition")
+        reached: asyncio.Future[RunId | None] = asyncio.get_running_loop().create_future()
+        owner.put(SignalSent(sent.signal, bytes(sent.data).decode(), partial(_settle, reached)))
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                run_id = await reached
+        except TimeoutError:
+            return _error(503, "the signal could not be committed in time; it may arrive nevertheless")
+        if run_id is None:
+            return _error(404, f"no run waits for the signal {sent.signal[:200]!r}")
+        return _json(200, orjson.dumps({"run_id": run_id}))
 
     def _live_run(self, request: Request) -> Run | Response:
         owner = self._owner(request)
@@ -96,3 +172,16 @@ class OwnerApi:
             return _error(400, f"not a run id (a ULID of 26 characters): {run_id[:40]!r}")
         owner = self.ownership.owner(run_partition(RunId(run_id), self.partitions))
         return owner if owner is not None else _error(421, "this executor does not own the run's partition")
+
+
+async def _applied(owner: PartitionOwner, run_id: RunId, fact: Fact) -> Run | None:
+    """The run after the commit that took the fact in; `TimeoutError` when that takes too long."""
+    applied: asyncio.Future[Run | None] = asyncio.get_running_loop().create_future()
+    owner.put(RunFact(run_id, fact, partial(_settle, applied)))
+    async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+        return await applied
+
+
+def _settle(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)

@@ -110,6 +110,7 @@ class KafkaChangelog:
                     each.topic,
                     key=each.key,
                     value=each.value,
+                    headers=list(each.headers or ()),
                     partition=-1 if each.partition is None else each.partition,
                 )
             producer.flush(_COMMIT_TIMEOUT_SECONDS)

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, assert_never
 
 from ..errors import Unavailable
 from ..functions.table import FunctionTable
@@ -22,22 +23,42 @@ from ..messages.codec import Codec
 from ..messages.ids import JobId, RunId
 from ..messages.records import (
     CancelRun,
+    ClaimSignal,
     EventDeduplicated,
+    InvokedRunEnded,
     JobScheduled,
     OffsetApplied,
     Record,
+    ReleaseSignal,
+    ResumeRun,
     RunEnded,
+    SignalAnswered,
+    SignalClaimed,
     StartRun,
 )
 from ..runs.advance import advance
-from ..runs.effects import CallFunction, Effect, ScheduleWake
-from ..runs.facts import CallAnswered, CancelRequested, Fact, JobDue, StartRequested
-from ..runs.replies import Failed, Returned, Stepped
+from ..runs.cancels import cancel_rules
+from ..runs.effects import CallFunction, Effect, ScheduleWake, SendRequest
+from ..runs.facts import (
+    CallAnswered,
+    CancelRequested,
+    EventMet,
+    Fact,
+    InvocationEnded,
+    JobDue,
+    RequestAnswered,
+    SignalHeard,
+    StartRequested,
+    StepsCheckpointed,
+)
+from ..runs.outcomes import Responded
+from ..runs.replies import Failed, Op, Returned, Stepped
 from ..runs.run import Run
 from ..runs.turn import Rules
 from ..state.store import PartitionState
-from . import timers
+from . import signals, timers
 from .changelog import Changelog
+from .outgoing import Outbox
 from .runstore import Draft, RunStore, fold_changelog
 
 log = logging.getLogger(__name__)
@@ -79,7 +100,19 @@ class StateDue:
     key: bytes
 
 
-Arrival = CommandArrived | RunFact | StateDue
+@dataclass(frozen=True, slots=True)
+class SignalSent:
+    """Somebody sends a signal that this partition decides about; `data` is JSON text.
+
+    `applied` is told, after the commit, which run it reached, or None.
+    """
+
+    signal: str
+    data: str
+    applied: Callable[[RunId | None], None]
+
+
+Arrival = CommandArrived | RunFact | StateDue | SignalSent
 
 
 class CallMaker(Protocol):
@@ -87,6 +120,9 @@ class CallMaker(Protocol):
 
     def call(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
         """Make the call, now or when the app has room for it. Never blocks, never raises."""
+
+    def request(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
+        """Make the HTTP request that a job describes; like `call`, answered as `RequestAnswered`."""
 
     def drop(self, owner: PartitionOwner) -> None:
         """Forget the owner's calls: its partition is no longer ours."""
@@ -106,6 +142,7 @@ class PartitionOwner:
         changelog: Changelog,
         registry: FunctionRegistry,
         codec: Codec,
+        outbox: Outbox,
         calls: CallMaker,
         rules: Rules,
         clock: Callable[[], int],
@@ -118,6 +155,7 @@ class PartitionOwner:
         self._changelog = changelog
         self._registry = registry
         self._codec = codec
+        self._outbox = outbox
         self._calls = calls
         self._rules = rules
         self._clock = clock
@@ -225,7 +263,7 @@ class PartitionOwner:
 
         1. take what arrived, as facts;
         2. `advance` each run: entries and effects;
-        3. one transaction: the entries, the applied command offset;
+        3. one transaction: the entries, the applied command offset, the messages to others;
         4. the same entries into the state, with the changelog offset, in one step;
         5. only now the effects: calls, timers, answers to whoever asked.
 
@@ -237,14 +275,16 @@ class PartitionOwner:
         now = self._now()
         draft = self._runs.draft()
         effects: list[Effect] = []
-        applied: list[tuple[Callable[[Run | None], None], RunId]] = []
+        applied: list[Callable[[], None]] = []
         for arrival in batch:
             self._take(arrival, draft, effects, applied, now)
         if draft.records:
             loop = asyncio.get_running_loop()
-            offset = await loop.run_in_executor(self._thread, self._changelog.commit, draft.records, ())
+            outgoing = self._outbox.records(draft.messages, now)
+            offset = await loop.run_in_executor(self._thread, self._changelog.commit, draft.records, outgoing)
             if self.closed:
                 return
+            self._outbox.committed(outgoing)
             self._state.apply(draft.changes(), offset, now)
         elif draft:
             self._state.apply(draft.changes(), self._state.changelog_offset(), now)
@@ -253,8 +293,8 @@ class PartitionOwner:
         for due_at, key in draft.expiring:
             self._expect(StateDue(due_at, key))
         self._perform(effects)
-        for callback, run_id in applied:
-            callback(self._runs.load(run_id))
+        for callback in applied:
+            callback()
         self._release_idle(draft)
 
     async def _know_functions(self, batch: Sequence[Arrival]) -> None:
@@ -279,7 +319,7 @@ class PartitionOwner:
         arrival: Arrival,
         draft: Draft,
         effects: list[Effect],
-        applied: list[tuple[Callable[[Run | None], None], RunId]],
+        applied: list[Callable[[], None]],
         now: int,
     ) -> None:
         match arrival:
@@ -292,17 +332,26 @@ class PartitionOwner:
             case RunFact():
                 self._advance(arrival.run_id, arrival.fact, draft, effects, now)
                 if arrival.applied is not None:
-                    applied.append((arrival.applied, arrival.run_id))
+                    applied.append(partial(self._tell, arrival.applied, arrival.run_id))
+            case SignalSent():
+                applied.append(partial(arrival.applied, signals.send(arrival.signal, arrival.data, draft, now)))
             case StateDue():
                 self._due_waiting -= 1
                 self._take_due(arrival, draft, effects, now)
+
+    def _tell(self, applied: Callable[[Run | None], None], run_id: RunId) -> None:
+        applied(self._runs.load(run_id))
 
     def _take_command(self, command: Record | None, draft: Draft, effects: list[Effect], now: int) -> None:
         match command:
             case StartRun():
                 self._start(command, draft, effects, now)
-            case CancelRun():
-                self._advance(command.run_id, CancelRequested(command.reason), draft, effects, now)
+            case ClaimSignal():
+                signals.claim(command, draft, now)
+            case ReleaseSignal():
+                signals.release(command, draft, now)
+            case CancelRun() | ResumeRun() | InvokedRunEnded() | SignalAnswered():
+                self._advance(command.run_id, fact_of(command), draft, effects, now)
             case _:
                 log.warning("partition %s: a command that is none was passed over: %r", self.partition, command)
 
@@ -324,6 +373,7 @@ class PartitionOwner:
         result = advance(before, fact, now, self._rules)
         if result.entries and result.run is not None:
             draft.change_run(before, result.run, result.entries)
+        draft.messages += result.messages
         effects += result.effects
 
     def _take_due(self, due: StateDue, draft: Draft, effects: list[Effect], now: int) -> None:
@@ -337,7 +387,7 @@ class PartitionOwner:
         match record:
             case JobScheduled():
                 self._advance(record.run_id, JobDue(record.job_id), draft, effects, now)
-            case EventDeduplicated():
+            case EventDeduplicated() | SignalClaimed():
                 draft.remove(due.key)
                 draft.remove_timer(due.due_at, due.key)
             case RunEnded():
@@ -352,6 +402,8 @@ class PartitionOwner:
             match effect:
                 case CallFunction():
                     self._calls.call(self, effect.run_id, effect.job_id)
+                case SendRequest():
+                    self._calls.request(self, effect.run_id, effect.job_id)
                 case ScheduleWake():
                     self._schedule(effect)
 
@@ -414,9 +466,9 @@ class PartitionOwner:
         return self._latest
 
     def _release_idle(self, draft: Draft) -> None:
-        """A run that only sleeps is not kept in memory."""
+        """A run that only waits is not kept in memory."""
         for run in draft.runs():
-            if run.ended is None and all(job.kind == "sleep" for job in run.jobs.values()):
+            if run.ended is None and all(job.kind not in ("call", "request") for job in run.jobs.values()):
                 self._runs.release(run.id)
 
 
@@ -425,14 +477,39 @@ def size_of(arrival: Arrival) -> int:
     match arrival:
         case CommandArrived(command=StartRun(events=events)):
             return sum(map(len, events))
-        case RunFact(fact=CallAnswered(reply=Returned(output=output))):
-            return len(output)
-        case RunFact(fact=CallAnswered(reply=Failed(error=error))):
-            return len(error)
-        case RunFact(fact=CallAnswered(reply=Stepped(ops=ops))):
-            return sum(len(op.data or "") + len(op.error or "") for op in ops)
+        case CommandArrived(command=ResumeRun(event=text)) | CommandArrived(command=InvokedRunEnded(output=text)):
+            return len(text)
+        case RunFact(fact=CallAnswered(reply=Returned(output=text))) | RunFact(fact=CallAnswered(reply=Failed(text))):
+            return len(text)
+        case RunFact(fact=CallAnswered(reply=Stepped(ops=ops))) | RunFact(fact=StepsCheckpointed(ops=ops)):
+            return sum(map(_size_of_op, ops))
+        case RunFact(fact=RequestAnswered(outcome=Responded(body=body))):
+            return len(body)
+        case SignalSent(data=text):
+            return len(text)
         case _:
             return 0
+
+
+def _size_of_op(op: Op) -> int:
+    payload = op.opts.get("payload") or op.opts.get("body")
+    # What a step asks to be sent on is held decoded; its text may be as large as an answer.
+    return len(op.data or "") + len(op.error or "") + (0 if payload is None else len(repr(payload)))
+
+
+def fact_of(command: CancelRun | ResumeRun | InvokedRunEnded | SignalAnswered) -> Fact:
+    """What a command to a run says happened."""
+    match command:
+        case CancelRun():
+            return CancelRequested(command.reason)
+        case ResumeRun():
+            return EventMet(command)
+        case InvokedRunEnded():
+            return InvocationEnded(command)
+        case SignalAnswered():
+            return SignalHeard(command)
+        case _:
+            assert_never(command)
 
 
 def start_fact(command: StartRun, table: FunctionTable) -> StartRequested:
@@ -440,4 +517,5 @@ def start_fact(command: StartRun, table: FunctionTable) -> StartRequested:
     function = table.function(command.function)
     if function is None:
         return StartRequested(command, None)
-    return StartRequested(command, function.version, function.config.retries + 1)
+    cancels = cancel_rules(function.config.raw)
+    return StartRequested(command, function.version, function.config.retries + 1, cancels)

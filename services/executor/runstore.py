@@ -21,13 +21,17 @@ from ..messages.records import (
     RunEnded,
     RunProgressed,
     RunStarted,
+    SignalAnswered,
     StepFinished,
 )
+from ..runs.effects import Message
 from ..runs.run import Entry, JobRemoved, Run, restore
 from ..state.store import Change, PartitionState
 from .timers import due_of, timer_key
 
 _PREFIX_END = b"\xff"
+#: Kinds of keys whose records stand in the timer index.
+TIMED_KINDS = frozenset((b"job", b"dedupe", b"end", b"signal"))
 #: Characters of payload that the decoded runs of a partition may hold together.
 MAX_CACHED_SIZE = 32 * 1024 * 1024
 
@@ -114,6 +118,8 @@ class Draft:
         """Changelog keys and values; of a key that changes twice, the last."""
         self.expiring: list[tuple[int, bytes]] = []
         """Due times and keys of what this commit writes that is no job of a run: it ends by itself."""
+        self.messages: list[Message | SignalAnswered] = []
+        """What goes out in the same transaction, in this order."""
         self._index: dict[bytes, bytes | None] = {}
         self._runs: dict[RunId, Run] = {}
         self._store = store
@@ -142,6 +148,15 @@ class Draft:
             return None
         mark = self._codec.decode_as(EventDeduplicated, value)
         return mark.run_id if mark.expires_at > now else None
+
+    def record(self, key: bytes) -> Record | None:
+        """The record under a state key as it will be after this commit."""
+        value = self.records[key] if key in self.records else self._store.state.get(key)
+        return None if value is None else self._codec.decode(value)
+
+    def send(self, message: Message | SignalAnswered) -> None:
+        """Let this go out with the commit."""
+        self.messages.append(message)
 
     def write(self, key: bytes, record: Record) -> None:
         """Put a record under a key that had none with a due time."""
@@ -204,7 +219,7 @@ def fold_changelog(state: PartitionState, codec: Codec, records: Sequence[tuple[
     changes: list[Change] = list(last.items())
     for key, value in last.items():
         kind = keys.kind_of(key)
-        if kind not in (b"job", b"dedupe", b"end"):
+        if kind not in TIMED_KINDS:
             continue
         before = state.get(key)
         changes += [(timer, None) for timer in _timer(codec, key, before)]

@@ -27,6 +27,8 @@ from .calls import CallQueue
 from .changelog import KafkaChangelog
 from .commands import CommandReader
 from .membership import GroupMember
+from .outbound import HttpSender
+from .outgoing import Outbox
 from .ownership import Ownership
 from .partition import PartitionOwner
 
@@ -36,9 +38,17 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
     codec, _ = await wait_for_codec(kafka)
     registry = FunctionRegistry(kafka, codec)
     await registry.start()
-    calls = CallQueue(HttpCaller(settings), registry.table, settings.max_calls_per_app, new_ulid)
+    calls = CallQueue(HttpCaller(settings), HttpSender(settings), registry.table, settings.max_calls_per_app, new_ulid)
     store = open_store(settings, kafka)
-    rules = Rules(settings.retry_interval_seconds, settings.retention_run_state_seconds * 1000)
+    rules = Rules(
+        settings.retry_interval_seconds,
+        settings.retention_run_state_seconds * 1000,
+        lookback=settings.lookback_ms(),
+    )
+    topics = kafka.topics()
+
+    def wanted(event: str) -> bool:
+        return settings.finished_events == "all" or bool(registry.table.triggered_by(event))
 
     def make_owner(partition: int) -> PartitionOwner:
         return PartitionOwner(
@@ -47,6 +57,7 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
             KafkaChangelog(kafka, partition),
             registry,
             codec,
+            Outbox(topics, codec, registry.table, wanted),
             calls,
             rules,
             now_ms,
@@ -57,14 +68,14 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
     ownership = Ownership(make_owner, commands)
     with socket.create_server((settings.host, settings.executor_port)) as listening:
         host, port = listening.getsockname()[:2]
-        api = Starlette(routes=OwnerApi(ownership, kafka.run_partitions).routes())
+        api = Starlette(routes=OwnerApi(ownership, calls, kafka.run_partitions).routes())
         server = EmbeddedServer(uvicorn.Config(api, log_level="warning", lifespan="off", access_log=False))
         answering = asyncio.create_task(server.serve([listening]))
         member = GroupMember(kafka, f"penstock-executor|{host}:{port}", ownership)
         ownership.prove = member.prove
         try:
             await ownership.first_assignment.wait()
-            ready(f"executor owns partitions of {kafka.topics().run_steps}, answers on {host}:{port}")
+            ready(f"executor owns partitions of {topics.run_steps}, answers on {host}:{port}")
             await answering
         finally:
             # Leaving the group revokes the partitions, which lets go of their state.

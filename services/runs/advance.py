@@ -9,22 +9,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from ..messages.records import JobScheduled, RunStarted
-from .answers import complete, take_answer
-from .effects import CallFunction, Effect
+from ..messages.records import RunStarted
+from . import invocations, signals, waits
+from .answers import take_answer
+from .cancels import register_cancels
+from .checkpoints import take_checkpoint
+from .completion import settle
+from .effects import CallFunction, Effect, Message, SendRequest
 from .errors import function_not_registered, run_cancelled
-from .facts import CallAnswered, CancelRequested, Fact, JobDue, StartRequested
+from .facts import (
+    CallAnswered,
+    CancelRequested,
+    EventMet,
+    Fact,
+    InvocationEnded,
+    JobDue,
+    RequestAnswered,
+    SignalHeard,
+    StartRequested,
+    StepsCheckpointed,
+)
+from .outbound import take_outcome
+from .rerun import remember
 from .run import Entry, Run
 from .turn import Rules, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The run after the fact, the entries to commit, and the effects to perform once they are committed."""
+    """The run after the fact, the entries and messages to commit, and the effects to perform once they are."""
 
     run: Run | None
     entries: tuple[Entry, ...] = ()
     effects: tuple[Effect, ...] = ()
+    messages: tuple[Message, ...] = ()
 
 
 def advance(run: Run | None, fact: Fact, now: int, rules: Rules) -> Advance:
@@ -39,11 +57,25 @@ def advance(run: Run | None, fact: Fact, now: int, rules: Rules) -> Advance:
             take_answer(turn, fact)
         case JobDue():
             _job_due(turn, fact)
+        case StepsCheckpointed():
+            take_checkpoint(turn, fact)
+        case RequestAnswered():
+            take_outcome(turn, fact)
+        case EventMet():
+            waits.met(turn, fact.command)
+        case SignalHeard():
+            signals.heard(turn, fact.command)
+        case InvocationEnded():
+            invocations.ended(turn, fact.command)
         case CancelRequested():
             turn.end("Cancelled", run_cancelled(fact.reason))
         case _:
             assert_never(fact)
-    return Advance(turn.run, tuple(turn.entries), tuple(turn.effects))
+    return _result(turn)
+
+
+def _result(turn: Turn) -> Advance:
+    return Advance(turn.run, tuple(turn.entries), tuple(turn.effects), tuple(turn.messages))
 
 
 def _start(run: Run | None, fact: StartRequested, now: int, rules: Rules) -> Advance:
@@ -59,14 +91,22 @@ def _start(run: Run | None, fact: StartRequested, now: int, rules: Rules) -> Adv
         max_attempts=fact.max_attempts,
         received_at=command.received_at,
         started_at=now,
+        parent_run=command.parent_run,
+        parent_job=command.parent_job,
+        correlation_id=command.correlation_id,
+        cron=command.cron,
+        rerun_of=command.rerun_of,
+        replay=command.replay,
     )
     turn = Turn(Run(started), now, rules)
     turn.entries.append(started)
     if fact.function_version is None:
         turn.end("Failed", function_not_registered(command.function))
     else:
+        register_cancels(turn, fact.cancels)
+        remember(turn, command.memory)
         turn.discover("start", command.start_at)
-    return Advance(turn.run, tuple(turn.entries), tuple(turn.effects))
+    return _result(turn)
 
 
 def _job_due(turn: Turn, fact: JobDue) -> None:
@@ -76,16 +116,17 @@ def _job_due(turn: Turn, fact: JobDue) -> None:
     match job.kind:
         case "call":
             turn.effects.append(CallFunction(turn.run.id, job.job_id))
+        case "request":
+            turn.effects.append(SendRequest(turn.run.id, job.job_id))
         case "sleep":
-            _wake(turn, job)
+            settle(turn, job, "Sleep", "null")
+        case "wait":
+            waits.timed_out(turn, job)
+        case "signal":
+            signals.timed_out(turn, job)
+        case "invoke":
+            invocations.timed_out(turn, job)
+        case "cancel" | "unknown":
+            turn.remove(job.job_id)
         case _:
             assert_never(job.kind)
-
-
-def _wake(turn: Turn, job: JobScheduled) -> None:
-    turn.remove(job.job_id)
-    if turn.finish_step(job.step_id, "Sleep", job.name, "null", started_at=job.scheduled_at):
-        complete(turn, [(job.step_id, job.mode)])
-    elif not turn.run.jobs:
-        # The step got another result meanwhile, and what that caused is done: nobody else asks what comes next.
-        turn.discover(job.job_id)

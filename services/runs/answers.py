@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ..messages.ids import DISCOVERY, JobId, StepId
+from ..messages.ids import DISCOVERY, JobId
 from ..messages.records import JobScheduled
+from .checkpoints import made_progress
+from .completion import MIN_COALESCING_VERSION, Completion, complete
+from .details import detail
 from .errors import (
     error_text,
     no_progress,
@@ -21,20 +24,19 @@ from .errors import (
     unknown_opcode,
 )
 from .facts import CallAnswered
+from .invocations import invoke
 from .replies import Failed, Op, Returned, Stepped, sleep_until
 from .retry import retry_delay_ms
+from .signals import wait_for_signal
 from .turn import Turn
-
-Completion = tuple[StepId, str]
-"""A step that has its result now, and the parallel mode it ran in."""
+from .waits import wait_for_event
 
 _SILENT = {"None", "DeferAdd", "DeferAbort"}
-_LATER = {"StepPlanned", "Sleep"}
+_LATER = {"StepPlanned", "Sleep", "WaitForEvent", "WaitForSignal", "InvokeFunction", "AIGateway", "Gateway"}
 _STEPLESS = {"RunComplete", "SyncRunComplete", "DiscoveryRequest"}
 _KNOWN = _SILENT | _LATER | _STEPLESS | {
     "StepRun", "Step", "StepError", "StepFailed", "StepNotFound",
 }  # fmt: skip
-MIN_COALESCING_VERSION = 2
 
 
 def take_answer(turn: Turn, fact: CallAnswered) -> None:
@@ -51,24 +53,9 @@ def take_answer(turn: Turn, fact: CallAnswered) -> None:
         case Returned():
             _returned(turn, job, reply)
         case Stepped():
-            _stepped(turn, job, reply)
+            _stepped(turn, job, reply, fact)
         case _:
             assert_never(reply)
-
-
-def complete(turn: Turn, completions: Sequence[Completion]) -> None:
-    """Steps got their results: ask the function what comes next, as soon as its parallel mode allows."""
-    run = turn.run
-    if run.ended is not None or not completions:
-        return
-    coalescing = run.request_version >= MIN_COALESCING_VERSION
-    waited_for = run.pending
-    left = waited_for - {step for step, _ in completions}
-    turn.progress(pending=left)
-    for step, mode in reversed(completions):
-        if not coalescing or mode == "race" or step not in waited_for or not left:
-            turn.discover(step)
-            return
 
 
 def _returned(turn: Turn, job: JobScheduled, reply: Returned) -> None:
@@ -88,7 +75,7 @@ def _try_again_or_fail(turn: Turn, job: JobScheduled, error: str, *, no_retry: b
 
 def _try_again(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, retry_at: int | None) -> bool:
     """Schedule the job's next attempt; False when it has none."""
-    attempt = job.attempt + 1
+    attempt = 1 if made_progress(turn, job.job_id, job.attempt) else job.attempt + 1
     if no_retry or attempt >= turn.run.started.max_attempts:
         return False
     if retry_at is None:
@@ -107,7 +94,7 @@ def _try_again(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, ret
     return True
 
 
-def _stepped(turn: Turn, job: JobScheduled, reply: Stepped) -> None:
+def _stepped(turn: Turn, job: JobScheduled, reply: Stepped, fact: CallAnswered) -> None:
     ops = [op for op in reply.ops if op.op not in _SILENT]
     unknown = next((op for op in ops if op.op not in _KNOWN), None)
     if unknown is not None:
@@ -117,7 +104,12 @@ def _stepped(turn: Turn, job: JobScheduled, reply: Stepped) -> None:
     elif _exceeds_steps(turn, ops):
         turn.end("Failed", too_many_steps(turn.rules.max_steps))
     else:
-        _take_ops(turn, job, ops, reply)
+        _take_ops(turn, job, _waits_first(ops), reply, fact)
+
+
+def _waits_first(ops: Sequence[Op]) -> list[Op]:
+    """A wait is registered before anything else of the same answer."""
+    return sorted(ops, key=lambda op: op.op != "WaitForEvent")
 
 
 def _exceeds_steps(turn: Turn, ops: Sequence[Op]) -> bool:
@@ -130,13 +122,13 @@ def _exceeds_steps(turn: Turn, ops: Sequence[Op]) -> bool:
 
 def _asked_for_nothing(turn: Turn, job: JobScheduled) -> None:
     """Normal while other steps are under way; otherwise asked again, for as many attempts as a failure."""
-    if len(turn.run.jobs) > 1:
+    if turn.run.work > 1:
         turn.remove(job.job_id)
     else:
         _try_again_or_fail(turn, job, no_progress(), no_retry=False, retry_at=None)
 
 
-def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped) -> None:
+def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped, fact: CallAnswered) -> None:
     _expect_siblings(turn, job, ops)
     completions: list[Completion] = []
     retried = False
@@ -144,13 +136,13 @@ def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped) 
         if op.op in ("StepError", "StepNotFound") and _retry_step(turn, job, op, reply):
             retried = True
         else:
-            completions += _take_op(turn, job, op)
+            completions += _take_op(turn, job, op, fact)
         if turn.run.ended is not None:
             return
     if turn.run.state_bytes > turn.rules.max_state:
         turn.end("Failed", state_too_large(turn.rules.max_state))
         return
-    if not retried and not completions and len(turn.run.jobs) == 1 and job.job_id in turn.run.jobs:
+    if not retried and not completions and turn.run.work == 1 and job.job_id in turn.run.jobs:
         # Everything it named was done already and nothing is under way.
         _try_again_or_fail(turn, job, no_progress(), no_retry=False, retry_at=turn.now)
         return
@@ -173,7 +165,7 @@ def _expect_siblings(turn: Turn, job: JobScheduled, ops: Sequence[Op]) -> None:
         turn.progress(pending=turn.run.pending | new)
 
 
-def _take_op(turn: Turn, job: JobScheduled, op: Op) -> list[Completion]:
+def _take_op(turn: Turn, job: JobScheduled, op: Op, fact: CallAnswered) -> list[Completion]:
     """Apply one opcode; the steps that have their result now."""
     mode = _mode(job, op)
     match op.op:
@@ -187,6 +179,14 @@ def _take_op(turn: Turn, job: JobScheduled, op: Op) -> list[Completion]:
             _plan(turn, op, mode)
         case "Sleep":
             _sleep(turn, op, mode)
+        case "WaitForEvent":
+            return [(op.id, mode)] if wait_for_event(turn, op, mode) else []
+        case "WaitForSignal":
+            return [(op.id, mode)] if wait_for_signal(turn, op, mode) else []
+        case "InvokeFunction":
+            return invoke(turn, op, mode, fact.functions)
+        case "AIGateway" | "Gateway":
+            _request(turn, op, mode)
         case "RunComplete" | "SyncRunComplete":
             turn.end("Completed", op.data or "null")
         case "DiscoveryRequest":
@@ -218,7 +218,14 @@ def _sleep(turn: Turn, op: Op, mode: str) -> None:
     if isinstance(due_at, Failed):
         turn.end("Failed", due_at.error)
     else:
-        turn.schedule(job_id, "sleep", op.id, due_at, name=op.name, mode=mode)
+        turn.schedule(job_id, "sleep", op.id, due_at, name=op.name, mode=mode, detail=detail(until=due_at))
+
+
+def _request(turn: Turn, op: Op, mode: str) -> None:
+    job_id = JobId(f"request/{op.id}")
+    if op.id not in turn.run.steps and job_id not in turn.run.jobs:
+        asked = detail(op=op.op, opts=dict(op.opts))
+        turn.schedule(job_id, "request", op.id, turn.now, name=op.name, mode=mode, detail=asked)
 
 
 def _retry_step(turn: Turn, job: JobScheduled, op: Op, reply: Stepped) -> bool:

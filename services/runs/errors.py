@@ -55,3 +55,29 @@ def no_progress() -> str:
     return error_text(
         "NoProgress", "the app answered without a result or a next step, and nothing else of the run is under way"
     )
+
+
+def cancelled_by_event(event: str, event_id: str) -> str:
+    return error_text("Cancelled", f"the run was cancelled by the event {event} ({event_id})")
+
+
+def signal_taken(signal: str, run: str) -> str:
+    return error_text(
+        "SignalConflict",
+        f"run {run} waits for the signal {signal!r} already; wait with the conflict rule `replace`, or another name",
+    )
+
+
+def function_not_found(function: str) -> str:
+    return error_text(
+        "Error", f"could not find function with ID: {function[:300]}; sync the app that serves it, or correct the id"
+    )
+
+
+def invocation_timed_out() -> str:
+    name, message = "InngestInvokeTimeoutError", "Timed out waiting for invoked function to complete"
+    return orjson.dumps({"name": name, "message": message, "error": f"{name}: {message}"}).decode()
+
+
+def invoked_run_cancelled(run: str, status: str) -> str:
+    return error_text("InvokedRunCancelled", f"the invoked run {run} did not complete: it ended as {status}")

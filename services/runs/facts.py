@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..messages.ids import JobId
-from ..messages.records import StartRun
-from .replies import Reply
+from ..messages.ids import FunctionKey, JobId
+from ..messages.records import InvokedRunEnded, ResumeRun, SignalAnswered, StartRun
+from .cancels import CancelRule
+from .outcomes import Outcome
+from .replies import Op, Reply
 
 
 @dataclass(frozen=True, slots=True)
 class StartRequested:
     """A start command reached the run's owner.
 
-    `function_version` and `max_attempts` come from the function as it is registered now; None says that it is not
-    registered (any more).
+    `function_version`, `max_attempts` and `cancels` come from the function as it is registered now; None says that it
+    is not registered (any more).
     """
 
     command: StartRun
     function_version: int | None
     max_attempts: int = 1
+    cancels: tuple[CancelRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CallAnswered:
-    """The app answered the call of this job's attempt, or could not be reached."""
+    """The app answered the call of this job's attempt, or could not be reached.
+
+    `functions` are those which the reply wants to invoke, by the name that it gives them, as far as they are
+    registered now.
+    """
 
     job_id: JobId
     attempt: int
     reply: Reply
+    functions: Mapping[str, FunctionKey] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepsCheckpointed:
+    """The app reported steps that it finished within a call, which goes on."""
+
+    job_id: JobId
+    attempt: int
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """The HTTP request of this job's attempt was answered, or could not be made."""
+
+    job_id: JobId
+    attempt: int
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +66,41 @@ class JobDue:
 
 
 @dataclass(frozen=True, slots=True)
+class EventMet:
+    """An event met a wait of the run, or one that cancels it."""
+
+    command: ResumeRun
+
+
+@dataclass(frozen=True, slots=True)
+class SignalHeard:
+    """The owner of a signal that the run waits for has answered."""
+
+    command: SignalAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationEnded:
+    """A run that this one invoked has ended."""
+
+    command: InvokedRunEnded
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Someone wants the run to end."""
 
     reason: str
 
 
-Fact = StartRequested | CallAnswered | JobDue | CancelRequested
+Fact = (
+    StartRequested
+    | CallAnswered
+    | StepsCheckpointed
+    | RequestAnswered
+    | EventMet
+    | SignalHeard
+    | InvocationEnded
+    | JobDue
+    | CancelRequested
+)

@@ -167,6 +167,11 @@ def parse_reply(status: int, headers: Mapping[str, str], body: bytes, now_ms: in
         return Failed(unusable.error, no_retry, _retry_at(headers, now_ms), _request_version(headers))
 
 
+def parse_ops(text: str) -> tuple[Op, ...]:
+    """A list of opcodes that came another way than as an answer; `InvalidReply` says what is wrong with it."""
+    return _ops(text)
+
+
 def response_too_large() -> Failed:
     """The reply when reading was stopped because the answer is longer than one may be."""
     return Failed(_too_large("response", MAX_RESPONSE_BYTES).error, no_retry=True)

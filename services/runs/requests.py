@@ -52,27 +52,16 @@ def fetches_state(sdk: str) -> bool:
     return not sdk.startswith("go:")
 
 
-def may_know_function(sdk: str, *, checkpointing: bool = False) -> bool:
-    """Whether the call may name the function by UUID.
-
-    The TypeScript SDK takes that as the offer to checkpoint, so it is left out unless the server does.
-    """
-    return checkpointing or not sdk.startswith(("js:", "inngest-js"))
-
-
-def encode_call(call: CallInput, *, allow_use_api: bool, name_function: bool = False) -> bytes:
-    """The body. With `allow_use_api` a large state is left out, and the SDK told to fetch it.
-
-    `name_function`: see `may_know_function`; left out by default, which suits every SDK.
-    """
+def encode_call(call: CallInput, *, allow_use_api: bool) -> bytes:
+    """The body. With `allow_use_api` a large state is left out, and the SDK told to fetch it."""
     use_api = allow_use_api and sum(map(len, call.steps.values())) > MAX_STATE_BYTES
-    body = _encode(call, use_api=use_api, name_function=name_function)
+    body = _encode(call, use_api=use_api)
     if allow_use_api and not use_api and len(body) > MAX_BODY_BYTES:
-        return _encode(call, use_api=True, name_function=name_function)
+        return _encode(call, use_api=True)
     return body
 
 
-def _encode(call: CallInput, *, use_api: bool, name_function: bool) -> bytes:
+def _encode(call: CallInput, *, use_api: bool) -> bytes:
     fragment = orjson.Fragment
     ctx = {
         "run_id": call.run_id,
@@ -87,9 +76,9 @@ def _encode(call: CallInput, *, use_api: bool, name_function: bool) -> bytes:
         "disable_immediate_execution": call.disable_immediate_execution,
         "use_api": use_api,
         "stack": {"stack": call.stack, "current": call.current},
+        # For the TypeScript SDK this is also the offer to checkpoint.
+        "fn_id": call.function_uuid,
     }
-    if name_function:
-        ctx["fn_id"] = call.function_uuid
     return orjson.dumps(
         {
             "event": fragment(call.events[0]) if call.events else {},

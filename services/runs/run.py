@@ -30,7 +30,7 @@ class Run:
 
     started: RunStarted
     jobs: Mapping[JobId, JobScheduled] = field(default_factory=dict)
-    steps: Mapping[StepId, StepFinished] = field(default_factory=dict)
+    steps: dict[StepId, StepFinished] = field(default_factory=dict)
     request_version: int = -1
     disable_immediate_execution: bool = False
     pending: frozenset[StepId] = frozenset()
@@ -43,9 +43,19 @@ class Run:
         return self.started.run_id
 
     @property
+    def work(self) -> int:
+        """Jobs that will bring the run forward; what may cancel it is none."""
+        return sum(job.kind != "cancel" for job in self.jobs.values())
+
+    @property
     def step_count(self) -> int:
         """Steps that finished or are under way."""
-        return len(self.steps) + sum(job.step_id != DISCOVERY for job in self.jobs.values())
+        return len(self.steps) + sum(job.step_id not in ("", DISCOVERY) for job in self.jobs.values())
+
+    @property
+    def last_step(self) -> StepFinished | None:
+        """The step that finished last."""
+        return self.steps[next(reversed(self.steps))] if self.steps else None
 
 
 def fold(run: Run | None, entry: Entry) -> Run:

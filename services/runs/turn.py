@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..messages.ids import DISCOVERY, JobId, StepId
-from ..messages.records import JobKind, JobScheduled, RunEnded, RunProgressed, RunStatus, StepFinished
-from .effects import CallFunction, Effect, ScheduleWake
+from ..messages.ids import DISCOVERY, JobId, RunId, StepId
+from ..messages.records import (
+    ClaimSignal,
+    InvokedRunEnded,
+    JobKind,
+    JobScheduled,
+    ReleaseSignal,
+    RunEnded,
+    RunProgressed,
+    RunStatus,
+    StartRun,
+    StepFinished,
+    Wait,
+)
+from .details import signal_of
+from .effects import CallFunction, Effect, EndAnnounced, Message, ScheduleWake, SendRequest, WaitOver
 from .run import Entry, JobRemoved, Run, fold
 
 MIB = 1024 * 1024
@@ -21,12 +34,14 @@ class Rules:
     retention_ms: int = DAY_MS
     max_steps: int = 1000
     max_state: int = 32 * MIB
+    lookback: int | None = None
+    """How long before its registration a wait sees events (ms); None: since the last step before it began."""
 
 
 class Turn:
     """The run under change. Only `record` changes it, by folding an entry."""
 
-    __slots__ = ("effects", "entries", "now", "rules", "run")
+    __slots__ = ("effects", "entries", "messages", "now", "rules", "run")
 
     def __init__(self, run: Run, now: int, rules: Rules) -> None:
         self.run = run
@@ -34,6 +49,7 @@ class Turn:
         self.rules = rules
         self.entries: list[Entry] = []
         self.effects: list[Effect] = []
+        self.messages: list[Message] = []
 
     def record(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -50,13 +66,21 @@ class Turn:
         attempt: int = 0,
         mode: str = "wait",
         last_error: str | None = None,
+        detail: str = "",
+        wait_key: str = "",
     ) -> None:
-        """Put a job in place (a call due now is made after the commit), replacing its earlier attempt."""
+        """Put a job in place (what is due now is done after the commit), replacing its earlier attempt."""
         due_at = max(due_at, self.now)
         run_id = self.run.id
-        self.record(JobScheduled(run_id, job_id, kind, step_id, due_at, self.now, name, attempt, mode, last_error))
+        self.record(
+            JobScheduled(
+                run_id, job_id, kind, step_id, due_at, self.now, name, attempt, mode, last_error, detail, wait_key
+            )
+        )
         if kind == "call" and due_at == self.now:
             self.effects.append(CallFunction(run_id, job_id))
+        elif kind == "request" and due_at == self.now:
+            self.effects.append(SendRequest(run_id, job_id))
         else:
             self.effects.append(ScheduleWake(run_id, job_id, due_at))
 
@@ -67,8 +91,15 @@ class Turn:
         self.schedule(JobId(f"discover/{cause}"), "call", DISCOVERY, due_at)
 
     def remove(self, job_id: JobId) -> None:
-        if job_id in self.run.jobs:
-            self.record(JobRemoved(self.run.id, job_id))
+        """The job is done or dropped; whoever looks out for it on the run's behalf is told."""
+        job = self.run.jobs.get(job_id)
+        if job is None:
+            return
+        self.record(JobRemoved(self.run.id, job_id))
+        if job.wait_key:
+            self.messages.append(WaitOver(job.wait_key))
+        if job.kind == "signal":
+            self.messages.append(ReleaseSignal(signal_of(job), self.run.id, job_id))
 
     def finish_step(
         self,
@@ -80,14 +111,17 @@ class Turn:
         started_at: int,
         failed: bool = False,
         attempt: int = 0,
+        detail: str = "",
+        source: str = "",
     ) -> bool:
         """Remember a step's result; False when it has one already, which stays."""
         run = self.run
         if step_id in run.steps:
             return False
+        position, started_at = len(run.steps), min(started_at, self.now)
         self.record(
             StepFinished(
-                run.id, step_id, len(run.steps), op, name, output, min(started_at, self.now), self.now, failed, attempt
+                run.id, step_id, position, op, name, output, started_at, self.now, failed, attempt, detail, source
             )
         )
         return True
@@ -111,8 +145,14 @@ class Turn:
 
     def end(self, status: RunStatus, output: str) -> None:
         """End the run: what is under way is dropped, and its answers will be ignored."""
+        # What the run asked for in this turn before it ended must not be acted upon.
+        self.effects.clear()
+        self.messages = [m for m in self.messages if not isinstance(m, StartRun | ClaimSignal | Wait)]
         for job_id in tuple(self.run.jobs):
             self.remove(job_id)
-        # What the run did in this turn before it ended must not be acted upon.
-        self.effects.clear()
         self.record(RunEnded(self.run.id, status, output, self.now, self.now + self.rules.retention_ms))
+        started = self.run.started
+        if started.parent_run:
+            parent, job_id = RunId(started.parent_run), JobId(started.parent_job)
+            self.messages.append(InvokedRunEnded(parent, job_id, self.run.id, status, output))
+        self.messages.append(EndAnnounced(self.run))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from penstock.executor.call import FunctionCall
 from penstock.executor.calls import CallQueue
 from penstock.messages.ids import JobId, RunId
+from penstock.runs.gateway import OutboundRequest
+from penstock.runs.outcomes import Outcome
 from penstock.runs.replies import Reply
 
 from .world import World, ended, returned, start
@@ -34,8 +36,18 @@ class Caller:
         pass
 
 
+class NoRequests:
+    """Nothing here makes requests to other people's servers."""
+
+    async def send(self, request: OutboundRequest) -> Outcome:
+        raise AssertionError(request)
+
+    async def close(self) -> None:
+        pass
+
+
 def queue(world: World, caller: Caller, most: int, new_id: Callable[[], str] = lambda: "id") -> CallQueue:
-    calls = CallQueue(caller, world.registry.table, most, new_id)
+    calls = CallQueue(caller, NoRequests(), world.registry.table, most, new_id)
     world.app = calls  # type: ignore[assignment]
     return calls
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from penstock.errors import Fenced
 from penstock.executor.changelog import Pairs
+from penstock.executor.outgoing import Outbox
 from penstock.executor.partition import CommandArrived, PartitionOwner, RunFact
 from penstock.functions.config import EventTrigger, FunctionConfig
 from penstock.functions.table import FunctionTable
@@ -15,6 +16,7 @@ from penstock.kafka.produce import Outgoing
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, JobId, RunId, run_id
 from penstock.messages.records import Function, StartRun, StepFinished
+from penstock.messages.topics import Topics
 from penstock.runs.facts import CallAnswered
 from penstock.runs.replies import Reply, parse_reply
 from penstock.runs.run import Run
@@ -37,6 +39,7 @@ class Log:
 
     records: Pairs = field(default_factory=list)
     epoch: int = 0
+    outgoing: list[Outgoing] = field(default_factory=list)
 
 
 class LogChangelog:
@@ -66,6 +69,7 @@ class LogChangelog:
         if self.epoch != self.log.epoch:
             raise Fenced("another owner has taken over")
         self.log.records += list(records.items())
+        self.log.outgoing += outgoing
         if self.die == "after commit":
             raise Died
         return len(self.log.records) - 1
@@ -100,6 +104,9 @@ class App:
             return
         self.calls.append((run_id, job_id))
         owner.put(RunFact(run_id, CallAnswered(job_id, run.jobs[job_id].attempt, self.answer(run, job_id))))
+
+    def request(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
+        raise AssertionError("no test of this world makes requests")
 
     def drop(self, owner: PartitionOwner) -> None:
         pass
@@ -152,6 +159,7 @@ class World:
             changelog or LogChangelog(self.log),
             self.registry,  # type: ignore[arg-type]
             CODEC,
+            Outbox(Topics(run_partitions=1), CODEC, self.registry.table, lambda name: True),
             self.app,
             self.rules,
             self.clock,

@@ -18,7 +18,6 @@ from penstock.runs.requests import (
     call_url,
     encode_call,
     fetches_state,
-    may_know_function,
 )
 
 EVENT = '{"id":"01E","name":"shop/paid","data":{"big":123456789012345678901,"f":1.10},"user":{},"ts":1}'
@@ -40,15 +39,15 @@ CALL = CallInput(
 )
 
 
-def decoded(call: CallInput, *, allow_use_api: bool = True, name_function: bool = False) -> dict[str, Any]:
-    body: dict[str, Any] = orjson.loads(encode_call(call, allow_use_api=allow_use_api, name_function=name_function))
+def decoded(call: CallInput, *, allow_use_api: bool = True) -> dict[str, Any]:
+    body: dict[str, Any] = orjson.loads(encode_call(call, allow_use_api=allow_use_api))
     return body
 
 
 def test_body_has_every_field_that_sdks_read() -> None:
     """`use_api` in both places, the stack with its index, ids, attempt and versions."""
     event = orjson.loads(EVENT)
-    assert decoded(CALL, name_function=True) == {
+    assert decoded(CALL) == {
         "event": event,
         "events": [event],
         "steps": {STEP: {"data": 1.0}},
@@ -131,14 +130,9 @@ def test_go_gets_the_whole_state() -> None:
     assert len(body["steps"][STEP]) == 6 * MIB
 
 
-@pytest.mark.parametrize(
-    ("sdk", "named"), [("js:v4.1.0", False), ("inngest-js:v4", False), ("py:v0.5.19", True), ("go:v0.16", True)]
-)
-def test_typescript_is_not_told_the_function(sdk: str, named: bool) -> None:
-    """It would take it as the offer to checkpoint, which holds only where the server says so."""
-    assert may_know_function(sdk) is named
-    assert may_know_function(sdk, checkpointing=True)
-    assert "fn_id" not in decoded(CALL)["ctx"]
+def test_every_call_names_its_function() -> None:
+    """By UUID; the TypeScript SDK checkpoints only when it is told."""
+    assert decoded(CALL)["ctx"]["fn_id"] == str(CALL.function_uuid)
 
 
 @pytest.mark.parametrize(

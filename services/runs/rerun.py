@@ -1,0 +1,27 @@
+"""Results that a rerun begins with: those of the steps before the one from which it runs again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..messages.ids import StepId
+from .turn import Turn
+
+
+class Remembered(msgspec.Struct):
+    """One step of the run that is repeated, as `StartRun.memory` lists it."""
+
+    step_id: str
+    op: str
+    name: str
+    output: str
+    failed: bool = False
+
+
+_decode = msgspec.json.Decoder(list[Remembered]).decode
+
+
+def remember(turn: Turn, memory: str) -> None:
+    """Take over the results, in their order; whoever wrote the command has checked them."""
+    for step in _decode(memory) if memory else ():
+        turn.finish_step(StepId(step.step_id), step.op, step.name, step.output, started_at=turn.now, failed=step.failed)
