@@ -14,7 +14,6 @@ import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Protocol
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, DetailedPyreqwestError
@@ -42,21 +41,11 @@ Resolve = Callable[[str], Awaitable[list[Address]]]
 _WRAPPING = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")))
 
 
-class RequestSender(Protocol):
-    """Makes requests to other people's servers."""
-
-    async def send(self, request: OutboundRequest) -> Outcome:
-        """Make the request and tell how it ended. Never raises but when cancelled, which abandons it.
-
-        The server may have acted on the request whatever the outcome: a request is made at least once.
-        """
-
-    async def close(self) -> None:
-        """Release connections; requests that are under way end without an answer."""
-
-
 class HttpSender:
-    """Sends requests over HTTP, each on a connection of its own, to addresses that the settings allow."""
+    """Sends requests over HTTP, each on a connection of its own, to addresses that the settings allow.
+
+    The server may have acted on a request whatever its outcome: a request is made at least once.
+    """
 
     def __init__(self, settings: ExecutorSettings, resolve: Resolve | None = None) -> None:
         self._private_allowed = settings.private_addresses_allowed()
@@ -65,6 +54,7 @@ class HttpSender:
         self._clients: OrderedDict[tuple[str, str], Client] = OrderedDict()
 
     async def send(self, request: OutboundRequest) -> Outcome:
+        """Make the request and tell how it ended. Never raises but when cancelled, which abandons it."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._send(request)
@@ -77,6 +67,7 @@ class HttpSender:
             return NotSent(f"it cannot be sent ({type(error).__name__})", retriable=False)
 
     async def close(self) -> None:
+        """Let go of connections; requests that are under way end without an answer."""
         clients = [*self._clients.values()]
         self._clients.clear()
         for client in clients:
