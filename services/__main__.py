@@ -49,11 +49,21 @@ def ingest() -> None:
     """Accept events and apps over HTTP, and answer the read API."""
     from .history import api
     from .ingest import service
-    from .settings import HistorySettings, ServerSettings
+    from .replay import api as replay_api
+    from .settings import HistorySettings, ReplaySettings, ServerSettings
 
-    routes = api.routes(HistorySettings())
-    # Ingest waits for Kafka by itself, because it answers meanwhile.
-    _run_async(service.serve(ServerSettings(), KafkaSettings(), routes, _ready))
+    kafka = KafkaSettings()
+    desk = replay_api.ReplayDesk(ReplaySettings(), kafka)
+    routes = [*api.routes(HistorySettings()), *replay_api.routes(desk)]
+
+    async def serve() -> None:
+        # Ingest waits for Kafka by itself, because it answers meanwhile.
+        try:
+            await service.serve(ServerSettings(), kafka, routes, _ready)
+        finally:
+            await desk.close()
+
+    _run_async(serve())
 
 
 def matcher() -> None:
@@ -86,11 +96,21 @@ def history() -> None:
     _run_async(_with_topics(kafka, service.serve(HistorySettings(), kafka, _ready)))
 
 
+def replayer() -> None:
+    """Carry out replays and backfills."""
+    from .replay import service
+    from .settings import ReplaySettings
+
+    kafka = KafkaSettings()
+    _run_async(_with_topics(kafka, service.serve(ReplaySettings(), kafka, _ready)))
+
+
 SERVICES: dict[str, Callable[[], None]] = {
     "ingest": ingest,
     "matcher": matcher,
     "executor": executor,
     "history": history,
+    "replayer": replayer,
 }
 
 

@@ -31,7 +31,7 @@ from .ports import free_port, is_free, wanted_or_next
 from .ready_file import Running
 from .supervisor import Plan, Supervisor
 
-SERVICES = ("ingest", "matcher", "executor", "history")
+SERVICES = ("ingest", "matcher", "executor", "history", "replayer")
 SERVICE_STOP_SECONDS = 8.0
 BROKER_STOP_SECONDS = 15.0
 LOCK_NAME = "dev.lock"

@@ -15,7 +15,7 @@ import pytest
 
 from ..stack import Stack, wait_until
 
-SERVICES = {"ingest", "matcher", "executor", "history"}
+SERVICES = {"ingest", "matcher", "executor", "history", "replayer"}
 StartStack = Callable[..., Stack]
 
 

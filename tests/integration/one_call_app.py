@@ -1,0 +1,70 @@
+"""The smallest app: one function, one call, which returns the event's `n`. It counts what it sees."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+
+import httpx
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from penstock.cli.ports import free_port
+from penstock.web import EmbeddedServer
+
+HEADERS = [(b"x-inngest-sdk", b"py:v0.5.0"), (b"x-inngest-req-version", b"2"), (b"content-type", b"application/json")]
+
+
+class OneCallApp:
+    """Serves `one`. `seen` counts the calls for each `n`; `called_at` has the clock of the first of them."""
+
+    def __init__(self, app: str) -> None:
+        self.app = app
+        self.port = free_port()
+        self.seen: Counter[int] = Counter()
+        self.called_at: dict[int, float] = {}
+        config = uvicorn.Config(
+            self._answer, port=self.port, interface="asgi3", log_level="warning", lifespan="off", access_log=False
+        )
+        self._server = EmbeddedServer(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/inngest"
+
+    def register(self, server: str, event: str) -> None:
+        """Sync the app, as an SDK does."""
+        call = f"{self.url}?fnId={self.app}-one&stepId=step"
+        step = {"id": "step", "name": "step", "runtime": {"type": "http", "url": call}, "retries": {"attempts": 4}}
+        function = {"id": f"{self.app}-one", "name": "one", "triggers": [{"event": event}], "steps": {"step": step}}
+        body = {
+            "url": self.url,
+            "deployType": "ping",
+            "framework": "test",
+            "appName": self.app,
+            "sdk": "py:v0.5.0",
+            "v": "0.1",
+            "functions": [function],
+        }
+        answer = httpx.post(f"{server}/fn/register", json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body, more = b"", True
+        while more:
+            part = await receive()
+            body += part.get("body", b"")
+            more = part.get("more_body", False)
+        n = json.loads(body)["event"]["data"]["n"]
+        self.called_at.setdefault(n, time.time())
+        self.seen[n] += 1
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        await send({"type": "http.response.body", "body": str(n).encode()})
