@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -15,8 +16,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ..errors import InvalidSettings, Unavailable
 from ..messages.ids import ulid
+from .migrations import alter, can_alter, fill
 from .tables import SCHEMA_VERSION, metadata, model
 from .upsert import insert_for
+from .users import UserNames
+
+log = logging.getLogger(__name__)
 
 _LOCK = 7_303_014  # of PostgreSQL's advisory locks: any number, the same in every process
 _CACHE_KIB = 8 * 1024
@@ -49,49 +54,54 @@ def reader_engine(database_url: str) -> Engine:
     return engine
 
 
-def prepare(engine: Engine) -> str:
-    """Make the tables where they are absent; the database's id.
+def prepare(engine: Engine, users: UserNames | None = None) -> str:
+    """Make the tables where they are absent, bring those of an earlier release up to date; the database's id.
 
-    Safe with several processes at once. Raises `InvalidSettings` for tables of another version than ours, and
-    `Unavailable` when the database does not answer.
+    All of it or nothing, and safe with several processes at once: killed, it leaves the database as it was. Raises
+    `InvalidSettings` for tables of a later release than ours, and `Unavailable` when the database does not answer.
     """
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            found = _create(connection)
+            else:
+                # The driver begins no transaction by itself before a change of the tables.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return _brought_up_to_date(connection, users or UserNames())
     except DBAPIError as error:
         raise Unavailable(f"the history database does not answer: {error.orig}") from error
-    version, database_id = found
-    if version != SCHEMA_VERSION:
-        raise InvalidSettings(
-            f"the history database has version {version}, this release writes version {SCHEMA_VERSION}: "
-            "name another PENSTOCK_HISTORY_DATABASE_URL, or drop its tables to have them filled again from the topics"
-        )
-    return database_id
 
 
-def _create(connection: Connection) -> tuple[int, str]:
+def _brought_up_to_date(connection: Connection, users: UserNames) -> str:
+    """See `prepare`; called with the database locked."""
     connection.execute(CreateTable(model, if_not_exists=True))
-    found = _model_row(connection)
-    if found is not None and found[0] != SCHEMA_VERSION:
-        return found
+    found = connection.execute(select(model.c.schema_version)).scalar_one_or_none()
+    if found is not None and found != SCHEMA_VERSION:
+        _alter(connection, found)
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in table.indexes:
             connection.execute(CreateIndex(index, if_not_exists=True))
-    row = {
-        "id": 1,
-        "schema_version": SCHEMA_VERSION,
-        "database_id": ulid(int(time.time() * 1000), os.urandom(10)),
-    }
-    connection.execute(insert_for(connection.dialect, model).values(row).on_conflict_do_nothing())
-    return _model_row(connection) or (0, "")
+    if found is None:
+        database_id = ulid(int(time.time() * 1000), os.urandom(10))
+        row = {"id": 1, "schema_version": SCHEMA_VERSION, "database_id": database_id}
+        connection.execute(insert_for(connection.dialect, model).values(row))
+    elif found != SCHEMA_VERSION:
+        fill(connection, found, users)
+        connection.execute(update(model).values(schema_version=SCHEMA_VERSION))
+        log.info("the history database is of version %s now; it was of version %s", SCHEMA_VERSION, found)
+    return str(connection.execute(select(model.c.database_id)).scalar_one())
 
 
-def _model_row(connection: Connection) -> tuple[int, str] | None:
-    row = connection.execute(select(model.c.schema_version, model.c.database_id)).first()
-    return None if row is None else (row.schema_version, row.database_id)
+def _alter(connection: Connection, found: int) -> None:
+    if not can_alter(found):
+        raise InvalidSettings(
+            f"the history database has version {found}, this release writes version {SCHEMA_VERSION}: run the release "
+            "that wrote it, name another PENSTOCK_HISTORY_DATABASE_URL, or drop its tables to have them filled again "
+            "from what the topics retain"
+        )
+    for version in range(found, SCHEMA_VERSION):
+        alter(connection, version)
 
 
 def _parsed(database_url: str) -> URL:

@@ -25,8 +25,6 @@ _QUEUED_KIB = 4 * 1024
 #: Under low load, records are gathered this long, so that a commit serves several.
 _GATHER_SECONDS = 0.1
 _METADATA_SECONDS = 5.0
-
-
 _FETCH_WAIT_MS = 100
 
 
@@ -44,8 +42,9 @@ class HistoryFeed:
         """Partitions that this process reads now."""
 
     @property
-    def names(self) -> tuple[str, str, str]:
-        return (self._topics.run_state, self._topics.events, self._topics.internal_events)
+    def names(self) -> tuple[str, ...]:
+        topics = self._topics
+        return (topics.run_state, topics.events, topics.internal_events, topics.functions, topics.dead_letters)
 
     def cluster(self) -> str:
         """The cluster's id: offsets mean nothing on another. `Unavailable` while Kafka or the topics are away."""

@@ -17,6 +17,7 @@ from ..settings import HistorySettings, KafkaSettings
 from .database import prepare, writer_engine
 from .feed import HistoryFeed
 from .rows import RowFolder, Rows
+from .users import UserNames
 from .write import HistoryWriter, Move, Place
 
 log = logging.getLogger(__name__)
@@ -74,12 +75,13 @@ class HistoryReader:
             engine.dispose()
 
     def _attempt(self, engine: Engine) -> None:
-        database_id = prepare(engine)
+        users = UserNames.at(self._settings.history_user_path)
+        database_id = prepare(engine, users)
         feed = HistoryFeed(self._kafka, self._stopping)
         registry = schema_registry.connect(self._kafka)
         try:
             codec = schema_registry.codec(registry)
-            folder = RowFolder(codec, IncomingEvents(codec, registry))
+            folder = RowFolder(codec, IncomingEvents(codec, registry), users)
             writer = HistoryWriter(engine, feed.cluster())
             positions = Positions(writer)
             if engine.dialect.name == "sqlite":
@@ -105,6 +107,10 @@ class HistoryReader:
             topic = message.topic()
             if topic == topics.run_state:
                 folder.add_state(rows, message.key(), message.value())
+            elif topic == topics.functions:
+                folder.add_function(rows, message.value())
+            elif topic == topics.dead_letters:
+                folder.add_dead_letter(rows, message.value())
             else:
                 folder.add_event(rows, arrival(message), topic == topics.internal_events)
         return folder.settle(rows)

@@ -7,21 +7,40 @@ when another process has moved it, nothing is written. So any number of processe
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, delete, select, update
+from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, delete, select, text, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ..errors import Fenced, Unavailable
+from .changes import changed_ids
 from .rows import ENDED_COLUMNS, STARTED_COLUMNS, Row, Rows
-from .tables import events, jobs, offsets, run_events, runs, steps
+from .tables import (
+    apps,
+    attempts,
+    dead_letters,
+    event_users,
+    events,
+    function_versions,
+    functions,
+    jobs,
+    offsets,
+    run_events,
+    run_users,
+    runs,
+    steps,
+)
 from .upsert import insert_new, upsert
 
 log = logging.getLogger(__name__)
+
+#: Batches whose changes are kept for those who follow along: some minutes under load.
+KEPT_CHANGES = 1000
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -60,7 +79,8 @@ class HistoryWriter:
 
         1. the offsets move on, or `Fenced` says that another process moved them;
         2. the rows change;
-        3. commit. A crash before it leaves offsets and rows as they were, so the batch is read again.
+        3. what they are is noted for those who follow along, under the next number;
+        4. commit. A crash before it leaves offsets and rows as they were, so the batch is read again.
 
         A row that the database can never take is left out and logged, so that it does not hold up the rest.
         """
@@ -80,6 +100,13 @@ class HistoryWriter:
                     _one_by_one(connection, statement, changes)
                 else:
                     statement.execute(connection, changes)
+            self._note(connection, rows)
+
+    def _note(self, connection: Connection, rows: Rows) -> None:
+        """Last of all, because on PostgreSQL writers pass here one after the other: numbers are in order of commit."""
+        noted = {"now": time.time_ns() // 1_000_000, "ids": changed_ids(rows), "kept": KEPT_CHANGES}
+        for statement in _NOTE:
+            connection.execute(statement, noted)
 
     def _move(self, connection: Connection, moves: Sequence[Move]) -> None:
         first = [self._move_row(move) for move in moves if move.expected is None]
@@ -96,6 +123,13 @@ class HistoryWriter:
         if move.expected is None:
             return row
         return {f"at_{name}": value for name, value in row.items()} | {"expected": move.expected}
+
+
+_NOTE = (
+    text("UPDATE penstock_model SET changes = changes + 1"),
+    text("INSERT INTO changes (sequence, written_at, ids) SELECT changes, :now, :ids FROM penstock_model"),
+    text("DELETE FROM changes WHERE sequence <= (SELECT changes FROM penstock_model) - :kept"),
+)
 
 
 class _Prepared:
@@ -129,6 +163,13 @@ class _Statements:
         self._events = new(events)
         self._run_events = new(run_events)
         self._steps = new(steps)
+        self._attempts = new(attempts)
+        self._event_users = new(event_users)
+        self._run_users = new(run_users)
+        self._functions = replaced(functions, tuple(column.name for column in functions.columns))
+        self._function_versions = new(function_versions)
+        self._apps = replaced(apps, tuple(column.name for column in apps.columns))
+        self._dead_letters = new(dead_letters)
         self._started = replaced(runs, STARTED_COLUMNS)
         self._ended = replaced(runs, ENDED_COLUMNS)
         self._whole = replaced(runs, STARTED_COLUMNS + ENDED_COLUMNS[1:])
@@ -159,6 +200,13 @@ class _Statements:
             (self._steps, list(rows.steps.values())),
             (self._jobs, list(rows.jobs.values())),
             (self._job_done, done),
+            (self._attempts, list(rows.attempts.values())),
+            (self._event_users, list(rows.event_users.values())),
+            (self._run_users, list(rows.run_users.values())),
+            (self._functions, list(rows.functions.values())),
+            (self._function_versions, list(rows.function_versions.values())),
+            (self._apps, list(rows.apps.values())),
+            (self._dead_letters, list(rows.dead_letters.values())),
         ]
         return [(statement, changes) for statement, changes in every if changes]
 

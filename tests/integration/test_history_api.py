@@ -151,8 +151,16 @@ async def test_a_run_in_the_shape_that_clients_read(history: History) -> None:
         "status": "Completed",
         "ended_at": "2023-11-14T22:13:20.099Z",
         "output": {"ok": True},
+        "event_name": "shop/paid",
+        "cron": None,
+        "parent_run": None,
+        "parent_job": None,
+        "rerun_of": None,
+        "replay": None,
+        "queued_at": "2023-11-14T22:13:20.001Z",
     }
-    assert await history.data(f"/v1/runs/{run_id(1)}") == expected
+    of_its_own = {"waiting_for": [], "children": [], "reruns": []}
+    assert await history.data(f"/v1/runs/{run_id(1)}") == expected | of_its_own
     assert await history.data(f"/v1/events/{event_id(1)}/runs") == [expected]
     assert await history.data("/v1/events/order-1/runs") == [expected]
 
@@ -182,6 +190,8 @@ async def test_steps_and_jobs_of_a_run(history: History) -> None:
             "ended_at": "2023-11-14T22:13:20.040Z",
             "duration_ms": 40,
             "output": {"data": 7},
+            "detail": None,
+            "source": None,
         }
     ]
     assert await history.data(f"/v1/runs/{run_id(1)}/jobs") == [
@@ -193,7 +203,9 @@ async def test_steps_and_jobs_of_a_run(history: History) -> None:
             "attempt": 2,
             "step_id": "step",
             "name": "shop",
+            "since": "2023-11-14T22:13:20.000Z",
             "last_error": {"name": "Oops"},
+            "detail": None,
         }
     ]
     history.add(*state_of_run(1, ended=True))

@@ -11,7 +11,10 @@ from sqlalchemy import Engine, func, select, text, update
 
 from penstock.errors import Fenced, InvalidSettings, Unavailable
 from penstock.history.database import prepare, reader_engine, writer_engine
-from penstock.history.read import EventPage, HistoryReadModel, RunPage
+from penstock.history.event_list import EventFilter
+from penstock.history.paging import PageRequest
+from penstock.history.read import HistoryReadModel
+from penstock.history.run_list import RunFilter
 from penstock.history.rows import Row, Rows
 from penstock.history.tables import events, metadata, model, runs
 from penstock.history.write import HistoryWriter, Move
@@ -92,6 +95,13 @@ def a_run(number: int, ended: bool, started: bool = True) -> Rows:
             "received_at": NOW,
             "started_at": NOW,
             "max_attempts": 5,
+            "parent_run": "",
+            "parent_job": "",
+            "correlation_id": "",
+            "cron": "",
+            "rerun_of": "",
+            "replay": "",
+            "event_count": 1,
         }
         rows.run_events[(ulid_like(1), run)] = {"event_internal_id": ulid_like(1), "run_id": run, "position": 0}
     if ended:
@@ -116,7 +126,7 @@ def test_tables_of_another_version_are_left_alone(engine: Engine) -> None:
     """The error names both versions and the ways out."""
     with engine.begin() as connection:
         connection.execute(update(model).values(schema_version=99))
-    with pytest.raises(InvalidSettings, match=r"has version 99, this release writes version 1: name another"):
+    with pytest.raises(InvalidSettings, match=r"has version 99, this release writes version 2: run the release"):
         prepare(engine)
 
 
@@ -146,10 +156,10 @@ def test_records_that_come_again_change_nothing(engine: Engine, reader: HistoryR
     """A topic read from the start, after its offsets were lost, leaves a run's end in place."""
     writer = HistoryWriter(engine, "cluster")
     writer.write(a_run(5, ended=True), [Move(PLACE, None, 1)])
-    before = reader.run(ulid_like(5))
+    before = reader.runs.one(ulid_like(5))
     writer.write(a_run(5, ended=False), [Move(PLACE, 1, 2)])
     writer.write(a_run(5, ended=True, started=False), [Move(PLACE, 2, 3)])
-    assert reader.run(ulid_like(5)) == before
+    assert reader.runs.one(ulid_like(5)) == before
     assert before is not None
     assert (before.status, before.output) == ("Completed", "1")
 
@@ -169,8 +179,8 @@ def test_long_names_and_ids_fit(engine: Engine, reader: HistoryReadModel) -> Non
     name, other = "😀" * 1024, "😀" * 1023 + "x"
     batch = rows_of(event_row(1, name=name, id=name), event_row(2, name=other, id=other))
     HistoryWriter(engine, "cluster").write(batch, [Move(PLACE, None, 3)])
-    assert [row.internal_id for row in reader.events(EventPage(10, name=name))] == [ulid_like(1)]
-    found = reader.event(other)
+    assert [row.internal_id for row in reader.events.page(EventFilter(names=(name,))).rows] == [ulid_like(1)]
+    found = reader.events.one(other)
     assert found is not None
     assert found.internal_id == ulid_like(2)
 
@@ -220,7 +230,7 @@ def test_a_database_that_is_not_there_yet_is_unavailable(tmp_path: Path) -> None
     """Asking makes no empty file, which would look like a history without events."""
     url = f"sqlite:///{tmp_path / 'none.sqlite3'}"
     with pytest.raises(Unavailable, match="is `penstock history` running"):
-        HistoryReadModel(reader_engine(url)).run("x")
+        HistoryReadModel(reader_engine(url)).runs.one("x")
     assert list(tmp_path.iterdir()) == []
 
 

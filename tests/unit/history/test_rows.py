@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from penstock.errors import Unavailable
-from penstock.history.rows import MAX_KEY_CHARACTERS, RowFolder, Rows, bounded_key, plain
+from penstock.history.plain_text import MAX_KEY_CHARACTERS, bounded_key, plain
+from penstock.history.rows import RowFolder, Rows
 from penstock.messages import keys
 from penstock.messages.codec import Codec
 from penstock.messages.ids import DISCOVERY, FunctionKey, JobId, RunId, StepId
@@ -54,6 +55,13 @@ def test_a_start_names_the_run_its_function_and_events() -> None:
         "received_at": NOW,
         "started_at": NOW + 1,
         "max_attempts": 5,
+        "parent_run": "",
+        "parent_job": "",
+        "correlation_id": "",
+        "cron": "",
+        "rerun_of": "",
+        "replay": "",
+        "event_count": 2,
     }
     assert [(row["event_internal_id"], row["position"]) for row in rows.run_events.values()] == [
         (EVENT, 0),
