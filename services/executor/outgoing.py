@@ -25,38 +25,47 @@ from ..messages.records import (
 from ..messages.topics import Topics
 from ..runs.announcements import announcements
 from ..runs.effects import EndAnnounced, Message, WaitOver
+from .shapes import KnownShapes
 
 #: Header on events: how far in the functions topic their sender had seen.
 REGISTRY_HEADER = "penstock-registry"
-#: A shape is asked for this much earlier than its first wait needs, so that the next one does not ask again.
-SHAPE_MARGIN_MS = 60_000
-MIN_SHAPE_MS = 3_600_000
 
 
 class Outbox:
-    """Turns messages into records. Remembers which shapes of waits are known, from the commits that told of them."""
+    """Turns messages into records; waits whose shape is not known yet bring it along."""
 
-    def __init__(self, topics: Topics, codec: Codec, table: FunctionTable, wanted: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        codec: Codec,
+        table: FunctionTable,
+        shapes: KnownShapes,
+        wanted: Callable[[str], bool],
+    ) -> None:
         """`wanted`: whether somebody is triggered by events of this name, or waits for one."""
         self._topics = topics
         self._codec = codec
         self._table = table
         self._wanted = wanted
-        self._shapes: dict[bytes, WaitShape] = {}
+        self._shapes = shapes
 
     def records(self, messages: Iterable[Message | SignalAnswered], now: int) -> list[Outgoing]:
         """The records to commit, in the order of the messages."""
-        new_shapes: dict[bytes, WaitShape] = {}
-        found = [record for message in messages for record in self._of(message, now, new_shapes)]
-        return [*(self._shape(key, shape) for key, shape in new_shapes.items()), *found]
+        shapes: dict[bytes, WaitShape] = {}
+        found: list[Outgoing] = []
+        for message in messages:
+            if isinstance(message, Wait):
+                _merge(shapes, self._shapes.missing(message, now))
+            found += self._of(message)
+        return [*(self._shape(key, shape) for key, shape in shapes.items()), *found]
 
     def committed(self, outgoing: Iterable[Outgoing]) -> None:
         """These are on their topics now: their shapes need not be told again."""
         for record in outgoing:
-            if record.topic == self._topics.wait_shapes and record.key is not None and record.value is not None:
-                self._shapes[record.key] = self._codec.decode_as(WaitShape, record.value)
+            if record.topic == self._topics.wait_shapes and record.value is not None:
+                self._shapes.take(self._codec.decode_as(WaitShape, record.value))
 
-    def _of(self, message: Message | SignalAnswered, now: int, shapes: dict[bytes, WaitShape]) -> Iterator[Outgoing]:
+    def _of(self, message: Message | SignalAnswered) -> Iterator[Outgoing]:
         match message:
             case StartRun():
                 yield self._command(message.run_id, replace(message, registry_offset=self._table.offset))
@@ -66,14 +75,13 @@ class Outbox:
                 partition = signal_partition(message.signal, self._topics.run_partitions)
                 yield self._to_owner(partition, message.signal.encode(), message)
             case Wait():
-                self._need_shape(message, now, shapes)
                 yield self._wait(wait_key(message), self._codec.encode(message))
             case WaitOver():
                 yield self._wait(message.wait_key, None)
             case Event():
-                yield self._event(message)
+                yield self._event(message, message.internal_id)
             case EndAnnounced():
-                yield from map(self._event, announcements(message.run, self._wanted))
+                yield from (self._event(e, message.run.id) for e in announcements(message.run, self._wanted))
             case _:
                 assert_never(message)
 
@@ -87,19 +95,18 @@ class Outbox:
         partition = correlation_partition(key, self._topics.wait_partitions)
         return Outgoing(self._topics.waits, key.encode(), value, partition=partition)
 
-    def _event(self, event: Event) -> Outgoing:
+    def _event(self, event: Event, key: str) -> Outgoing:
         headers = ((REGISTRY_HEADER, str(self._table.offset).encode()),)
-        return Outgoing(self._topics.internal_events, event.internal_id.encode(), self._codec.encode(event), headers)
-
-    def _need_shape(self, wait: Wait, now: int, shapes: dict[bytes, WaitShape]) -> None:
-        key = shape_key(wait.event, wait.path)
-        known = shapes.get(key) or self._shapes.get(key)
-        if known is not None and known.since <= wait.since and wait.until <= known.until:
-            return
-        since, until = wait.since - SHAPE_MARGIN_MS, wait.until + max(wait.until - now, MIN_SHAPE_MS)
-        if known is not None and known.until >= now:
-            since, until = min(since, known.since), max(until, known.until)
-        shapes[key] = WaitShape(wait.event, wait.path, since, until, now)
+        return Outgoing(self._topics.internal_events, key.encode(), self._codec.encode(event), headers)
 
     def _shape(self, key: bytes, shape: WaitShape) -> Outgoing:
         return Outgoing(self._topics.wait_shapes, key, self._codec.encode(shape), partition=0)
+
+
+def _merge(shapes: dict[bytes, WaitShape], shape: WaitShape | None) -> None:
+    """Of the waits of one commit, one shape that is enough for all."""
+    if shape is None:
+        return
+    key = shape_key(shape.event, shape.path)
+    other = shapes.get(key, shape)
+    shapes[key] = replace(shape, since=min(shape.since, other.since), until=max(shape.until, other.until))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..errors import PenstockError
 from .commands import CommandReader
-from .partition import PartitionOwner
+from .partition import FunctionsChanged, PartitionOwner
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,12 @@ class Ownership:
         """The partition's owner in this process, once it serves."""
         served = self._served.get(partition)
         return None if served is None else served.owner
+
+    def functions_changed(self) -> None:
+        """Tell every owner; one that is just being opened looks for itself."""
+        for served in self._served.values():
+            if served.owner is not None:
+                served.owner.put(FunctionsChanged())
 
     async def close(self) -> None:
         await self.revoked(set(self._served))

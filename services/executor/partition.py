@@ -22,8 +22,10 @@ from ..messages import keys
 from ..messages.codec import Codec
 from ..messages.ids import JobId, RunId
 from ..messages.records import (
+    CancellationApplied,
     CancelRun,
     ClaimSignal,
+    CronScheduled,
     EventDeduplicated,
     InvokedRunEnded,
     JobScheduled,
@@ -57,7 +59,9 @@ from ..runs.run import Run
 from ..runs.turn import Rules
 from ..state.store import PartitionState
 from . import signals, timers
+from .cancellations import BulkCancellations, CancellationScan, reason_of
 from .changelog import Changelog
+from .cron import CronTriggers
 from .outgoing import Outbox
 from .runstore import Draft, RunStore, fold_changelog
 
@@ -112,7 +116,12 @@ class SignalSent:
     applied: Callable[[RunId | None], None]
 
 
-Arrival = CommandArrived | RunFact | StateDue | SignalSent
+@dataclass(frozen=True, slots=True)
+class FunctionsChanged:
+    """The function table says something new: what follows from it for this partition is to be brought in line."""
+
+
+Arrival = CommandArrived | RunFact | StateDue | SignalSent | FunctionsChanged | CancellationScan
 
 
 class CallMaker(Protocol):
@@ -160,6 +169,8 @@ class PartitionOwner:
         self._rules = rules
         self._clock = clock
         self._runs = RunStore(state, codec, cached_runs)
+        self._cron = CronTriggers(partition, outbox.run_partitions, registry.table, state)
+        self._cancellations = BulkCancellations(registry.table, state, codec)
         self._inbox: deque[Arrival] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"partition-{partition}")
@@ -187,6 +198,9 @@ class PartitionOwner:
         await loop.run_in_executor(self._thread, self._take_over)
         offset = self._runs.record(keys.OFFSET)
         self.next_command = offset.offset + 1 if isinstance(offset, OffsetApplied) else 0
+        # What the previous owner did by a newer table must not be undone by an older one.
+        await self._registry.refresh(REGISTRY_TIMEOUT_SECONDS)
+        self.put(FunctionsChanged())
         self._take_timers()
 
     async def run(self) -> None:
@@ -338,6 +352,18 @@ class PartitionOwner:
             case StateDue():
                 self._due_waiting -= 1
                 self._take_due(arrival, draft, effects, now)
+            case FunctionsChanged():
+                self._cron.reconcile(draft, now)
+                self.put_all(self._cancellations.to_apply(draft, now))
+            case CancellationScan():
+                self._scan(arrival, draft, effects, now)
+
+    def _scan(self, scan: CancellationScan, draft: Draft, effects: list[Effect], now: int) -> None:
+        portion = self._cancellations.look(scan, draft, now)
+        for run_id in portion.cancelled:
+            self._advance(run_id, CancelRequested(reason_of(scan.cancellation)), draft, effects, now)
+        if portion.following is not None:
+            self.put(portion.following)
 
     def _tell(self, applied: Callable[[Run | None], None], run_id: RunId) -> None:
         applied(self._runs.load(run_id))
@@ -387,7 +413,9 @@ class PartitionOwner:
         match record:
             case JobScheduled():
                 self._advance(record.run_id, JobDue(record.job_id), draft, effects, now)
-            case EventDeduplicated() | SignalClaimed():
+            case CronScheduled():
+                self._cron.fire(record, draft, now)
+            case EventDeduplicated() | SignalClaimed() | CancellationApplied():
                 draft.remove(due.key)
                 draft.remove_timer(due.due_at, due.key)
             case RunEnded():

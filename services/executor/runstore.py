@@ -31,7 +31,7 @@ from .timers import due_of, timer_key
 
 _PREFIX_END = b"\xff"
 #: Kinds of keys whose records stand in the timer index.
-TIMED_KINDS = frozenset((b"job", b"dedupe", b"end", b"signal"))
+TIMED_KINDS = frozenset((b"job", b"dedupe", b"end", b"signal", b"cron", b"cancellation"))
 #: Characters of payload that the decoded runs of a partition may hold together.
 MAX_CACHED_SIZE = 32 * 1024 * 1024
 

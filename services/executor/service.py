@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +14,9 @@ from starlette.applications import Starlette
 
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
+from ..kafka.shape_registry import ShapeRegistry
 from ..messages.ids import ulid
+from ..messages.records import WaitShape
 from ..runs.turn import Rules
 from ..settings import ExecutorSettings, KafkaSettings
 from ..state.memory import MemoryStore
@@ -31,6 +33,7 @@ from .outbound import HttpSender
 from .outgoing import Outbox
 from .ownership import Ownership
 from .partition import PartitionOwner
+from .shapes import KnownShapes
 
 
 async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
@@ -47,8 +50,19 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
     )
     topics = kafka.topics()
 
+    shapes = KnownShapes()
+
+    def told(records: Sequence[tuple[WaitShape, int]], _offset: int) -> None:
+        for shape, _ in records:
+            shapes.take(shape)
+
+    shape_registry = ShapeRegistry(kafka, codec, told)
+    await shape_registry.start()
+
     def wanted(event: str) -> bool:
-        return settings.finished_events == "all" or bool(registry.table.triggered_by(event))
+        if settings.finished_events == "all" or registry.table.triggered_by(event):
+            return True
+        return shapes.waited_for(event, now_ms())
 
     def make_owner(partition: int) -> PartitionOwner:
         return PartitionOwner(
@@ -57,7 +71,7 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
             KafkaChangelog(kafka, partition),
             registry,
             codec,
-            Outbox(topics, codec, registry.table, wanted),
+            Outbox(topics, codec, registry.table, shapes, wanted),
             calls,
             rules,
             now_ms,
@@ -84,6 +98,7 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
             await commands.close()
             await calls.close()
             await registry.close()
+            await shape_registry.close()
             server.should_exit = True
             await asyncio.wait([answering], timeout=3.0)
 

@@ -4,14 +4,22 @@ It is derived from the changelog's records while they are applied, so it needs n
 
     \\0t<due: 8 bytes, big-endian ms><state key>
 
-Jobs, marks and claims that expire, and ended runs (they are purged) have a due time. A call or request that is due the
+Jobs, cron firings, marks and claims that expire, and ended runs (they are purged) have a due time. A call or request that is due the
 moment it is scheduled stands under due time 0: the live owner makes it without looking at the index, and only a new
 owner, who reads the index from its very beginning, finds those that were under way.
 """
 
 from __future__ import annotations
 
-from ..messages.records import EventDeduplicated, JobScheduled, Record, RunEnded, SignalClaimed
+from ..messages.records import (
+    CancellationApplied,
+    CronScheduled,
+    EventDeduplicated,
+    JobScheduled,
+    Record,
+    RunEnded,
+    SignalClaimed,
+)
 
 _PREFIX = b"\x00t"
 _UNDER_WAY = 0
@@ -23,8 +31,10 @@ def due_of(record: Record) -> int | None:
         case JobScheduled():
             under_way = record.kind in ("call", "request") and record.due_at <= record.scheduled_at
             return _UNDER_WAY if under_way else record.due_at
-        case EventDeduplicated() | SignalClaimed():
+        case EventDeduplicated() | SignalClaimed() | CancellationApplied():
             return record.expires_at
+        case CronScheduled():
+            return record.due_at
         case RunEnded():
             return record.purge_at
         case _:

@@ -10,6 +10,7 @@ from penstock.errors import Fenced
 from penstock.executor.changelog import Pairs
 from penstock.executor.outgoing import Outbox
 from penstock.executor.partition import CommandArrived, PartitionOwner, RunFact
+from penstock.executor.shapes import KnownShapes
 from penstock.functions.config import EventTrigger, FunctionConfig
 from penstock.functions.table import FunctionTable
 from penstock.kafka.produce import Outgoing
@@ -159,7 +160,7 @@ class World:
             changelog or LogChangelog(self.log),
             self.registry,  # type: ignore[arg-type]
             CODEC,
-            Outbox(Topics(run_partitions=1), CODEC, self.registry.table, lambda name: True),
+            Outbox(Topics(run_partitions=1), CODEC, self.registry.table, KnownShapes(), lambda name: True),
             self.app,
             self.rules,
             self.clock,
