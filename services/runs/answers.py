@@ -12,7 +12,7 @@ from typing import assert_never
 
 from ..messages.ids import DISCOVERY, JobId
 from ..messages.records import JobScheduled
-from .checkpoints import made_progress
+from .checkpoints import last_reported, reported_by
 from .completion import MIN_COALESCING_VERSION, Completion, complete
 from .details import detail
 from .errors import (
@@ -69,20 +69,29 @@ def _returned(turn: Turn, job: JobScheduled, reply: Returned) -> None:
 
 def _try_again_or_fail(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, retry_at: int | None) -> None:
     """The call failed as a whole: nothing of it reaches user code. After the last attempt the run fails."""
-    if not _try_again(turn, job, error, no_retry=no_retry, retry_at=retry_at):
+    if job.step_id in turn.run.steps:
+        _overtaken(turn, job)
+    elif not _try_again(turn, job, error, no_retry=no_retry, retry_at=retry_at):
         turn.end("Failed", error)
 
 
 def _try_again(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, retry_at: int | None) -> bool:
-    """Schedule the job's next attempt; False when it has none."""
-    attempt = 1 if made_progress(turn, job.job_id, job.attempt) else job.attempt + 1
+    """Schedule the job's next attempt; False when it has none.
+
+    A call that made progress by checkpoints has all its retries anew. It goes on under an id of its own, or attempts
+    that bear the same number could be taken for one another.
+    """
+    progress = last_reported(turn, job)
+    attempt = job.attempt + 1 if progress is None else 1
     if no_retry or attempt >= turn.run.started.max_attempts:
         return False
     if retry_at is None:
         seed = f"{turn.run.id}/{job.job_id}/{job.attempt}"
         retry_at = turn.now + retry_delay_ms(job.attempt, seed, turn.rules.linear_retry_seconds)
+    if progress is not None:
+        turn.remove(job.job_id)
     turn.schedule(
-        job.job_id,
+        job.job_id if progress is None else JobId(f"again/{progress}"),
         "call",
         job.step_id,
         retry_at,
@@ -92,6 +101,15 @@ def _try_again(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, ret
         last_error=error,
     )
     return True
+
+
+def _overtaken(turn: Turn, job: JobScheduled) -> None:
+    """The step that the call was for has its result already, by a checkpoint or otherwise: there is nothing to retry."""
+    turn.remove(job.job_id)
+    if job.step_id in turn.run.pending or reported_by(turn, job, job.step_id):
+        complete(turn, [(job.step_id, job.mode)])
+    elif not turn.run.work:
+        turn.discover(job.job_id)
 
 
 def _stepped(turn: Turn, job: JobScheduled, reply: Stepped, fact: CallAnswered) -> None:
@@ -125,7 +143,17 @@ def _asked_for_nothing(turn: Turn, job: JobScheduled) -> None:
     if turn.run.work > 1:
         turn.remove(job.job_id)
     else:
-        _try_again_or_fail(turn, job, no_progress(), no_retry=False, retry_at=None)
+        _no_progress(turn, job, retry_at=None)
+
+
+def _no_progress(turn: Turn, job: JobScheduled, retry_at: int | None) -> None:
+    """The answer brings the run no further, and nothing else is under way; what the call reported before may have."""
+    progress = last_reported(turn, job)
+    if progress is None:
+        _try_again_or_fail(turn, job, no_progress(), no_retry=False, retry_at=retry_at)
+    else:
+        turn.remove(job.job_id)
+        turn.discover(progress)
 
 
 def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped, fact: CallAnswered) -> None:
@@ -144,7 +172,7 @@ def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped, 
         return
     if not retried and not completions and turn.run.work == 1 and job.job_id in turn.run.jobs:
         # Everything it named was done already and nothing is under way.
-        _try_again_or_fail(turn, job, no_progress(), no_retry=False, retry_at=turn.now)
+        _no_progress(turn, job, retry_at=turn.now)
         return
     if not retried:
         turn.remove(job.job_id)
@@ -161,7 +189,8 @@ def _expect_siblings(turn: Turn, job: JobScheduled, ops: Sequence[Op]) -> None:
         return
     turn.progress(disable_immediate_execution=True)
     if turn.run.request_version >= MIN_COALESCING_VERSION and any(op.op in _LATER for op in ops):
-        new = {op.id for op in ops if op.id not in turn.run.steps and _mode(job, op) != "race"}
+        steps = [op for op in ops if op.op not in _STEPLESS and op.id not in turn.run.steps]
+        new = {op.id for op in steps if _mode(job, op) != "race"}
         turn.progress(pending=turn.run.pending | new)
 
 
@@ -201,7 +230,7 @@ def _mode(job: JobScheduled, op: Op) -> str:
 
 def _finish(turn: Turn, job: JobScheduled, op: Op, output: str, mode: str, *, failed: bool = False) -> list[Completion]:
     fresh = turn.finish_step(op.id, op.op, op.name, output, started_at=job.due_at, failed=failed, attempt=job.attempt)
-    return [(op.id, mode)] if fresh else []
+    return [(op.id, mode)] if fresh or reported_by(turn, job, op.id) else []
 
 
 def _plan(turn: Turn, op: Op, mode: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .completion import Completion
+from ..messages.ids import StepId
+from ..messages.records import JobScheduled
 from .details import detail
 from .errors import state_too_large, too_many_steps
 from .facts import StepsCheckpointed
@@ -22,25 +23,29 @@ def take_checkpoint(turn: Turn, fact: StepsCheckpointed) -> None:
     if turn.run.step_count + len({op.id for op in ops} - turn.run.steps.keys()) > turn.rules.max_steps:
         turn.end("Failed", too_many_steps(turn.rules.max_steps))
         return
-    completed: list[Completion] = []
     for op in ops:
         last = turn.run.last_step
         began = job.due_at if last is None else max(job.due_at, last.ended_at)
         output = f'{{"data":{op.data or "null"}}}' if op.op == "StepRun" else op.data or "null"
-        by = detail(checkpoint=mark(job.job_id, job.attempt))
-        turn.finish_step(op.id, op.op, op.name, output, started_at=began, attempt=job.attempt, detail=by)
-        completed.append((op.id, job.mode))
-    turn.progress(pending=turn.run.pending - {step for step, _ in completed})
+        turn.finish_step(op.id, op.op, op.name, output, started_at=began, attempt=job.attempt, detail=_mark(job))
+    # That the step which the call is for is done, the call's own answer says.
+    turn.progress(pending=turn.run.pending - {op.id for op in ops if op.id != job.step_id})
     if turn.run.state_bytes > turn.rules.max_state:
         turn.end("Failed", state_too_large(turn.rules.max_state))
 
 
-def mark(job_id: str, attempt: int) -> str:
+def reported_by(turn: Turn, job: JobScheduled, step: StepId) -> bool:
+    """Whether this call has reported the step's result while it went on."""
+    finished = turn.run.steps.get(step)
+    return finished is not None and finished.detail == _mark(job)
+
+
+def last_reported(turn: Turn, job: JobScheduled) -> StepId | None:
+    """The step that this call reported last; None when it made no progress."""
+    mark = _mark(job)
+    return next((step.step_id for step in reversed(turn.run.steps.values()) if step.detail == mark), None)
+
+
+def _mark(job: JobScheduled) -> str:
     """Says which call reported a step."""
-    return f"{job_id}#{attempt}"
-
-
-def made_progress(turn: Turn, job_id: str, attempt: int) -> bool:
-    """Whether this call has reported results: its attempts then count from the beginning again."""
-    by = detail(checkpoint=mark(job_id, attempt))
-    return any(step.detail == by for step in turn.run.steps.values())
+    return detail(checkpoint=f"{job.job_id}#{job.attempt}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..messages.ids import DISCOVERY, JobId, RunId, StepId
 from ..messages.records import (
     ClaimSignal,
+    Event,
     InvokedRunEnded,
     JobKind,
     JobScheduled,
@@ -147,7 +148,7 @@ class Turn:
         """End the run: what is under way is dropped, and its answers will be ignored."""
         # What the run asked for in this turn before it ended must not be acted upon.
         self.effects.clear()
-        self.messages = [m for m in self.messages if not isinstance(m, StartRun | ClaimSignal | Wait)]
+        self.messages = [m for m in self.messages if not isinstance(m, Event | StartRun | ClaimSignal | Wait)]
         for job_id in tuple(self.run.jobs):
             self.remove(job_id)
         self.record(RunEnded(self.run.id, status, output, self.now, self.now + self.rules.retention_ms))
