@@ -77,6 +77,23 @@ class ServerSettings(_Settings):
     discover_apps: bool = True
 
 
+class DashboardSettings(_Settings):
+    """The web pages, served at the HTTP side's port."""
+
+    mode: Literal["dev", "cloud"] = "cloud"
+    #: What people enter to see the pages of a cloud server; the signing key does it too.
+    dashboard_password: str = Field(default="", repr=False)
+    dashboard_session_hours: int = Field(default=12, ge=1, le=24 * 365)
+    signing_key: str = Field(default="", repr=False)
+    signing_key_fallback: str = Field(default="", repr=False)
+    event_keys: str = Field(default="", repr=False)
+
+    def first_event_key(self) -> str:
+        """By which the pages send events; any will do where none is set."""
+        given = (key.strip() for key in self.event_keys.split(","))
+        return next((key for key in given if key), "dashboard")
+
+
 class MatcherSettings(_Settings):
     """The matcher; Faust keeps its own files below `data_dir`."""
 
@@ -85,6 +102,8 @@ class MatcherSettings(_Settings):
     matcher_buffer_events: int = Field(default=256, ge=1)
     #: Commands on their way to Kafka beyond which no further event is taken.
     matcher_max_in_flight: int = Field(default=20_000, ge=1)
+    #: How long an event can still be seen by waits that are registered later; the correlations topic keeps a day.
+    wait_lookback_window_seconds: float = Field(default=3600.0, ge=1, le=12 * 3600)
 
 
 class ExecutorSettings(_Settings):

@@ -31,6 +31,13 @@ class Conditions:
         expression = self._expression(text)
         return expression is not None and expression.matches(content, None, now_ms)
 
+    def meet(
+        self, text: str, event: Mapping[str, object] | None, async_event: Mapping[str, object], now_ms: int
+    ) -> bool:
+        """Like `hold`, for the condition of a wait: over the run's own event and the one that came in."""
+        expression = self._expression(text)
+        return expression is not None and expression.matches(event, async_event, now_ms)
+
     def allow(self, trigger: EventTrigger, content: EventContent, received_at: int) -> bool:
         """True when the trigger has no expression, or one that holds for the event."""
         return not trigger.expression or self.hold(trigger.expression, content.get(), received_at)

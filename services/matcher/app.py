@@ -1,28 +1,42 @@
-"""The Faust app: one agent over both event topics, whose records `intake` takes.
+"""The Faust app: two agents, one over both event topics, one over waits and the events that may meet them.
 
-The agent reads the stream one event at a time, without `take` and its timer: an idle stream then costs nothing, and an
-event is not held back for others. Batches form where they pay, in librdkafka's queue.
+The agents read their streams one record at a time, without `take` and its timer: an idle stream then costs nothing,
+and a record is not held back for others. Batches form where they pay, in librdkafka's queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import faust
 
 from ..kafka import clients
+from ..kafka.partition_log import GroupOffsets, KafkaPartitionLog
 from ..kafka.produce import AsyncProducer
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
+from ..kafka.shape_registry import ShapeRegistry
 from ..messages.incoming import Arrival, IncomingEvents
 from ..settings import KafkaSettings, MatcherSettings
+from ..state.rocks import RocksStore
+from .acknowledgements import Place
+from .deliveries import Deliveries
 from .faust_kafka import ConsumerOnly, transport
 from .header_names import accept_any_header_names
 from .intake import Intake, Ports
+from .lookback import Lookback
+from .ownership import WaitOwnership
+from .pairing import PairingPorts
+from .rereading import Rereader
+from .shapes import ShapeTable
 
 log = logging.getLogger(__name__)
 
@@ -33,36 +47,63 @@ class MatcherApp(faust.App):
     BootStrategy = ConsumerOnly
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one worker is made of; all of it belongs to its event loop."""
+
+    intake: Intake
+    rereader: Rereader
+    waits: WaitOwnership
+    pairing: PairingPorts
+
+
 def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[], None]) -> faust.App:
     """The app, to be run by a worker; `ready` is called when it has its partitions and the function table."""
     accept_any_header_names()
     app = MatcherApp(**options(settings, kafka))
-    app.transport = transport(app, kafka)
     topics = kafka.topics()
-    source = app.topic(
-        topics.events, topics.internal_events, key_serializer="raw", value_serializer="raw", allow_empty=True
-    )
-    assigned = asyncio.Event()
+    raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw", "allow_empty": True}
+    events = app.topic(topics.events, topics.internal_events, **raw)
+    meetings = app.topic(topics.waits, topics.correlations, **raw)
+    opened_parts: list[Parts] = []
+    is_open, announced = asyncio.Event(), asyncio.Event()
 
-    async def rebalanced(*_: object, **__: object) -> None:
-        assigned.set()
+    def held_back() -> Collection[Place]:
+        return opened_parts[0].waits.held_back((topics.waits, topics.correlations)) if opened_parts else ()
 
-    app.on_rebalance_complete.connect(rebalanced, weak=False)
+    app.transport = transport(app, kafka, held_back)
 
     def fail(error: Exception) -> None:
         app.add_future(app.crash(error))
 
-    @app.agent(source, name="matcher")
+    async def rebalanced(*_: object, **__: object) -> None:
+        await is_open.wait()
+        parts, assigned = opened_parts[0], app.consumer.assignment()
+        events_of = (topics.events, topics.internal_events)
+        parts.rereader.assign([(tp.topic, tp.partition) for tp in assigned if tp.topic in events_of])
+        parts.waits.assign({tp.partition for tp in assigned if tp.topic == topics.waits}, parts.pairing)
+        if not announced.is_set():
+            announced.set()
+            ready()
+
+    app.on_rebalance_complete.connect(rebalanced, weak=False)
+
+    @app.agent(events, name="matcher")
     async def matcher(stream: Any) -> None:
-        async with opened(kafka) as ports:
-            intake = Intake(ports, settings.matcher_max_in_flight, fail)
-            announcement = asyncio.create_task(_announce(assigned, ready))
-            try:
-                async for event in stream.noack().events():
-                    message = event.message
-                    await intake.take(_arrival(message), message.key, event.ack)
-            finally:
-                announcement.cancel()
+        async with opened(settings, kafka, app, fail) as parts:
+            opened_parts.append(parts)
+            is_open.set()
+            async for event in stream.noack().events():
+                message = event.message
+                await parts.intake.take(_arrival(message), message.key, event.ack)
+
+    @app.agent(meetings, name="waits")
+    async def waits(stream: Any) -> None:
+        await is_open.wait()
+        parts = opened_parts[0]
+        async for event in stream.noack().events():
+            message = event.message
+            await parts.waits.take(_arrival(message), message.key, event.ack)
 
     return app
 
@@ -89,22 +130,63 @@ def options(settings: MatcherSettings, kafka: KafkaSettings) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(kafka: KafkaSettings) -> AsyncIterator[Ports]:
-    """The ports of one worker; left only when what was sent has arrived, or ten seconds later."""
+async def opened(
+    settings: MatcherSettings, kafka: KafkaSettings, app: faust.App, fail: Callable[[Exception], None]
+) -> AsyncIterator[Parts]:
+    """The parts of one worker; left only when what was sent has arrived, or ten seconds later."""
+    topics, window_ms = kafka.topics(), round(settings.wait_lookback_window_seconds * 1000)
     codec, schemas = await wait_for_codec(kafka)
-    registry = FunctionRegistry(kafka, codec)
-    await registry.start()
-    producer = AsyncProducer(clients.producer(kafka, "penstock-matcher"))
-    try:
-        yield Ports(IncomingEvents(codec, schemas), registry, producer, codec, kafka.topics())
-    finally:
-        await producer.close()
-        await registry.close()
+    open_log = partial(KafkaPartitionLog, kafka)
+    async with AsyncExitStack() as stack:
+        producer = AsyncProducer(clients.producer(kafka, "penstock-matcher"))
+        stack.push_async_callback(producer.close)
+        matched = stack.enter_context(closing(GroupOffsets(kafka, app.conf.id)))
+        progress = stack.enter_context(closing(GroupOffsets(kafka, f"{app.conf.id}-shapes")))
+        registry, shapes = FunctionRegistry(kafka, codec), ShapeTable()
+        lookback = Lookback(shapes)
+        rereader = Rereader(shapes, lookback, open_log, matched, progress, now_ms)
+        shape_registry = ShapeRegistry(kafka, codec, rereader.learn)
+        for one in (registry, shape_registry):
+            await one.start()
+            stack.push_async_callback(one.close)
+        deliveries = Deliveries(producer, settings.matcher_max_in_flight, fail)
+        waits = WaitOwnership(open_store(settings, kafka), open_log, matched, window_ms, partial(_let_go, app))
+        stack.push_async_callback(waits.close)
+        incoming = IncomingEvents(codec, schemas)
+        rereading = asyncio.create_task(rereader.run(IncomingEvents(codec, schemas), deliveries, codec, topics))
+        rereading.add_done_callback(partial(_failed, fail))
+        stack.push_async_callback(_ended, rereading)
+        yield Parts(
+            Intake(Ports(incoming, registry, deliveries, codec, topics, shapes, lookback)),
+            rereader,
+            waits,
+            PairingPorts(deliveries, codec, topics, now_ms, fail),
+        )
 
 
-async def _announce(assigned: asyncio.Event, ready: Callable[[], None]) -> None:
-    await assigned.wait()
-    ready()
+def open_store(settings: MatcherSettings, kafka: KafkaSettings) -> RocksStore:
+    """The tables of waits. Two installations in one folder keep apart by their topic prefix."""
+    return RocksStore(Path(settings.data_dir) / "waits" / (kafka.topic_prefix.rstrip(".") or "penstock"))
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+async def _let_go(app: faust.App, places: dict[Place, int | None]) -> None:
+    consumer: Any = app.consumer
+    await consumer.let_go(places)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _failed(fail: Callable[[Exception], None], task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
 
 def _arrival(message: Any) -> Arrival:

@@ -7,22 +7,37 @@ producer is not started at all: what the matcher sends goes through librdkafka.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import aiokafka
 import faust
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka import errors
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.helpers import create_ssl_context
 from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
+from ..errors import Fenced, Unavailable
 from ..kafka.clients import MAX_MESSAGE_BYTES
 from ..settings import KafkaSettings
+from .acknowledgements import Place
 
 FETCH_WAIT_MS = 500
 #: What one fetch may bring: all of it is in memory until it is matched.
 FETCH_BYTES = 16 * 1024 * 1024
+REBALANCE_POLL_SECONDS = 0.02
+
+_GROUP_WENT_ON = (
+    errors.CommitFailedError,
+    errors.IllegalGenerationError,
+    errors.IllegalStateError,
+    errors.RebalanceInProgressError,
+    errors.UnknownMemberIdError,
+)
 
 
 class ConsumerOnly(BootStrategy):
@@ -32,17 +47,63 @@ class ConsumerOnly(BootStrategy):
     enable_web = False
 
 
-def transport(app: faust.App, settings: KafkaSettings) -> driver.Transport:
-    """Faust's Kafka transport with our consumer in it."""
+def transport(
+    app: faust.App, settings: KafkaSettings, held_back: Callable[[], Collection[Place]] = tuple
+) -> driver.Transport:
+    """Faust's Kafka transport with our consumer in it; nothing is read of partitions that are `held_back`.
+
+    Its assignor gives the partitions of one number, of topics with equal counts, to one member: waits and events meet.
+    """
 
     class ConsumerThread(driver.AIOKafkaConsumerThread):
         def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
-            self._assignor = RoundRobinPartitionAssignor
+            self._assignor = RangePartitionAssignor
             return aiokafka.AIOKafkaConsumer(**consumer_options(settings, app.conf.id))
+
+        async def start_at(self, offsets: Mapping[TP, int]) -> None:
+            """Store offsets for the group, as a member of it, and read on from them."""
+            await self.call_thread(self._start_at, {driver.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
+
+        async def _start_at(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
+            consumer = self._ensure_consumer()
+            try:
+                await consumer.commit(offsets)
+                for place, offset in offsets.items():
+                    consumer.seek(place, offset)
+            except _GROUP_WENT_ON as error:
+                raise Fenced(f"the group has gone on without us: {error}") from error
+            except errors.KafkaError as error:
+                raise Unavailable(f"the group's coordinator does not take offsets: {error!r}") from error
 
     class OurConsumer(driver.Consumer):
         def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
-            return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+            self._ours = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+            return self._ours
+
+        def resume_partitions(self, tps: Iterable[TP]) -> None:
+            held = held_back()
+            super().resume_partitions({tp for tp in tps if (tp.topic, tp.partition) not in held})
+
+        async def let_go(self, places: Mapping[Place, int | None]) -> None:
+            """Read these partitions from now on; where an offset is given, from there, for the whole group.
+
+            `Fenced` when the group has gone on: another assignment follows.
+            """
+            await self._rebalanced()
+            tps = {TP(*place): offset for place, offset in places.items()}
+            moved = {tp: offset for tp, offset in tps.items() if offset is not None}
+            if moved:
+                await self._ours.start_at(moved)
+                self._committed_offset.update(moved)
+                self._read_offset.update(moved)
+            self.resume_partitions(tps)
+
+        async def _rebalanced(self) -> None:
+            """The end of a rebalance puts every partition back to what the group has stored: return after it."""
+            while True:
+                if not self.app.rebalancing:
+                    return
+                await asyncio.sleep(REBALANCE_POLL_SECONDS)
 
     class Transport(driver.Transport):
         Consumer = OurConsumer
@@ -59,7 +120,7 @@ def consumer_options(settings: KafkaSettings, group: str) -> dict[str, Any]:
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",
-        "partition_assignment_strategy": [RoundRobinPartitionAssignor],
+        "partition_assignment_strategy": [RangePartitionAssignor],
         "session_timeout_ms": settings.kafka_session_timeout_ms,
         "rebalance_timeout_ms": 30_000,
         "heartbeat_interval_ms": max(settings.kafka_session_timeout_ms // 4, 500),

@@ -2,10 +2,12 @@
 
 Crash order, by `Intake.take`:
 1. decode, and wait for the function table that its sender had seen;
-2. match (pure) → start commands, or a dead letter;
+2. match (pure) → start commands, and the event for waits of its shape; or a dead letter;
 3. send them; nothing is acknowledged yet;
 4. when all in-sync replicas have them, and every earlier record of the partition is done with, acknowledge.
-Dying anywhere repeats the record: the commands carry the same ids, and the second arrival changes nothing.
+Dying anywhere repeats the record: the commands carry the same ids, and the second arrival changes nothing. Shapes are
+asked for at the time of matching, after the lookback has been told of the record: a shape that is not known by then
+makes it read the record again.
 
 While Kafka does not take records, librdkafka tries again, in order, for five minutes; new records wait. After that the
 process ends with an error, nothing acknowledged, and whoever supervises it starts it again.
@@ -16,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -29,10 +31,13 @@ from ..messages.codec import Codec
 from ..messages.incoming import Arrival, IncomingEvents
 from ..messages.records import Event
 from ..messages.topics import Topics
-from . import acknowledgements
 from .acknowledgements import Acknowledgements
+from .correlating import correlate
+from .deliveries import Deliveries
+from .lookback import Lookback
 from .matching import match
-from .records import dead_letter, registry_offset, starts
+from .records import dead_letter, registry_offset, to_runs, to_waits
+from .shapes import ShapeTable
 
 log = logging.getLogger(__name__)
 
@@ -52,62 +57,38 @@ class Registry(Protocol):
         """True as soon as the table has taken its topic up to `offset`; False when that takes too long."""
 
 
-class Sender(Protocol):
-    """What `kafka.produce` does: records in order, and word when all in-sync replicas have them."""
-
-    in_flight: int
-
-    def send_all(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
-        """Send records together; the future is done when all are acknowledged, or raises `Unavailable`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What the matcher works with; all of it belongs to one event loop."""
 
     incoming: IncomingEvents
     registry: Registry
-    producer: Sender
+    deliveries: Deliveries
     codec: Codec
     topics: Topics
+    shapes: ShapeTable
+    lookback: Lookback
 
 
 class Intake:
     """Takes records one after the other; what they start is on its way while the next is taken."""
 
-    def __init__(self, ports: Ports, max_in_flight: int, fail: Callable[[Exception], None]) -> None:
-        """`fail` is told, once and for all, that a delivery failed for good."""
+    def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._max_in_flight = max_in_flight
-        self._fail = fail
         self._conditions = Conditions()
         self._acknowledgements = Acknowledgements()
-        self._room = asyncio.Event()
         self._in_vain = -1
 
     async def take(self, arrival: Arrival, key: bytes | None, acknowledge: Callable[[], object]) -> None:
         """See the crash order above. Returns when the record's commands are on their way, not when they arrived."""
         place = (arrival.topic, arrival.partition)
+        self._ports.lookback.taken(place, arrival.offset)
         waiting = self._acknowledgements.arrived(place, acknowledge)
         outgoing = await self._outgoing(arrival, key)
         if not outgoing:
             self._acknowledgements.done(waiting)
             return
-        while self._ports.producer.in_flight > self._max_in_flight:
-            self._room.clear()
-            await self._room.wait()
-        sent = self._ports.producer.send_all(outgoing)
-        sent.add_done_callback(partial(self._delivered, waiting))
-
-    def _delivered(self, waiting: acknowledgements.Arrival, sent: asyncio.Future[int]) -> None:
-        self._room.set()
-        if sent.cancelled():
-            return
-        error = sent.exception()
-        if error is None:
-            self._acknowledgements.done(waiting)
-        else:
-            self._fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        await self._ports.deliveries.send(outgoing, partial(self._acknowledgements.done, waiting))
 
     async def _outgoing(self, arrival: Arrival, key: bytes | None) -> list[Outgoing]:
         try:
@@ -127,7 +108,10 @@ class Intake:
         ports = self._ports
         event = await self._decoded(arrival)
         await self._functions_known(arrival)
-        return starts(match(event, ports.registry.table, self._conditions), ports.topics, ports.codec)
+        ports.lookback.matched((arrival.topic, arrival.partition), event.name, event.received_at)
+        outgoing = to_runs(match(event, ports.registry.table, self._conditions), ports.topics, ports.codec)
+        paths = ports.shapes.paths(event.name, event.received_at)
+        return outgoing + to_waits(correlate(event, paths), ports.topics, ports.codec) if paths else outgoing
 
     async def _functions_known(self, arrival: Arrival) -> None:
         """Wait for what the sender had seen; an offset that did not come once is not waited for again."""

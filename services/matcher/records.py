@@ -1,4 +1,4 @@
-"""What the matcher sends for a record that arrived: starts for runs, or a dead letter."""
+"""What the matcher sends: starts and resumes for runs, events for waits, dead letters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
 from ..messages.ids import run_partition
 from ..messages.incoming import Arrival
-from ..messages.records import DeadLetter, StartRun
+from ..messages.keys import correlation_of, correlation_partition
+from ..messages.records import CorrelatedEvent, DeadLetter, ResumeRun, StartRun
 from ..messages.topics import Topics
 
 #: Header on events: how far in the functions topic their sender had seen.
@@ -18,7 +19,7 @@ MAX_KEPT_BYTES = 9 * 1024 * 1024
 MAX_KEPT_HEADER_BYTES = 64 * 1024
 
 
-def starts(commands: Iterable[StartRun], topics: Topics, codec: Codec) -> list[Outgoing]:
+def to_runs(commands: Iterable[StartRun | ResumeRun], topics: Topics, codec: Codec) -> list[Outgoing]:
     """Each command to the partition that owns its run."""
     return [
         Outgoing(
@@ -29,6 +30,16 @@ def starts(commands: Iterable[StartRun], topics: Topics, codec: Codec) -> list[O
         )
         for command in commands
     ]
+
+
+def to_waits(events: Iterable[CorrelatedEvent], topics: Topics, codec: Codec) -> list[Outgoing]:
+    """Each correlated event to the partition of the waits that it may meet."""
+    return [_to_waits(event, correlation_of(event), topics, codec) for event in events]
+
+
+def _to_waits(event: CorrelatedEvent, correlation: str, topics: Topics, codec: Codec) -> Outgoing:
+    partition = correlation_partition(correlation, topics.wait_partitions)
+    return Outgoing(topics.correlations, correlation.encode(), codec.encode(event), partition=partition)
 
 
 def dead_letter(

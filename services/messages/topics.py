@@ -89,7 +89,13 @@ class Topics:
             TopicSpec(self.run_state, self.run_partitions, "compact", compaction),
             TopicSpec(self.waits, self.wait_partitions, "compact", compaction),
             TopicSpec(self.correlations, self.wait_partitions, "delete", (("retention.ms", day), large)),
-            TopicSpec(self.wait_shapes, 1, "compact,delete", (("retention.ms", longer_than_any_wait), large)),
+            # A shape's earlier records say since when it is needed: they must outlive a matcher's absence.
+            TopicSpec(
+                self.wait_shapes,
+                1,
+                "compact,delete",
+                (("retention.ms", longer_than_any_wait), ("min.compaction.lag.ms", day), large),
+            ),
             TopicSpec(self.replays, 1, "compact", compaction),
             TopicSpec(self.dead_letters, 1, "delete", (("retention.ms", month), large)),
         )

@@ -12,7 +12,10 @@ from penstock.functions.config import EventTrigger, FunctionConfig
 from penstock.functions.table import FunctionTable
 from penstock.kafka.produce import Outgoing
 from penstock.matcher import intake as module
+from penstock.matcher.deliveries import Deliveries
 from penstock.matcher.intake import Intake, Ports
+from penstock.matcher.lookback import Lookback
+from penstock.matcher.shapes import ShapeTable
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey
 from penstock.messages.incoming import Arrival, IncomingEvents
@@ -82,8 +85,11 @@ class Bench:
         self.functions = Functions()
         self.acknowledged: list[int] = []
         self.failures: list[Exception] = []
-        ports = Ports(incoming or IncomingEvents(CODEC), self.functions, self.outbox, CODEC, TOPICS)
-        self.intake = Intake(ports, max_in_flight, self.failures.append)
+        self.shapes = ShapeTable()
+        self.lookback = Lookback(self.shapes)
+        deliveries = Deliveries(self.outbox, max_in_flight, self.failures.append)
+        decoder = incoming or IncomingEvents(CODEC)
+        self.intake = Intake(Ports(decoder, self.functions, deliveries, CODEC, TOPICS, self.shapes, self.lookback))
 
     async def take(self, offset: int, value: bytes | None = None, registry: bytes | None = None) -> None:
         headers = [] if registry is None else [("penstock-registry", registry)]

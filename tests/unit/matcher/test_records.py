@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.matcher.records import MAX_KEPT_BYTES, REGISTRY_HEADER, dead_letter, registry_offset, starts
+from penstock.matcher.records import MAX_KEPT_BYTES, REGISTRY_HEADER, dead_letter, registry_offset, to_runs
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, run_id, run_partition
 from penstock.messages.incoming import Arrival
@@ -19,7 +19,7 @@ def test_a_start_goes_to_the_owner_of_its_run() -> None:
     """Partition and key follow from the run id."""
     run = run_id(FunctionKey("app/f"), "e", 1)
     command = StartRun(run, FunctionKey("app/f"), ("{}",), ("E",), 1)
-    (sent,) = starts([command], TOPICS, CODEC)
+    (sent,) = to_runs([command], TOPICS, CODEC)
     assert (sent.topic, sent.key, sent.partition) == ("p.run-steps", run.encode(), run_partition(run, 7))
     assert sent.value is not None
     assert CODEC.decode(sent.value) == command

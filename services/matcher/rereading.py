@@ -1,0 +1,192 @@
+"""The lookback at work: reads partitions again, correlates what it finds, and stores how far that has come.
+
+Reading and decoding happen in a thread, delivery on the event loop. Crash order: read → send → all delivered → the
+progress is stored. Dying before the last reads again; a second correlation of an event changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import closing
+from typing import Protocol
+
+from ..errors import Unavailable, UndecodableRecord
+from ..kafka.partition_log import LogRecord, PartitionLog
+from ..messages.codec import SINGLE_OBJECT, Codec
+from ..messages.incoming import Arrival, IncomingEvents
+from ..messages.records import CorrelatedEvent, WaitShape
+from ..messages.topics import Topics
+from .acknowledgements import Place
+from .correlating import correlate
+from .deliveries import Deliveries
+from .lookback import Lookback, Reading, Wanted
+from .records import to_waits
+from .shapes import ShapeTable
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+#: Groups without members forget what was stored after some days: it is stored anew before.
+STORE_AGAIN_SECONDS = 6 * 3600.0
+#: Up to so many names, searching a record's bytes for them is cheaper than decoding it.
+SEARCHED_NAMES = 30
+
+
+class Offsets(Protocol):
+    """Offsets that a group has stored; every method blocks, and raises `Unavailable`."""
+
+    def read(self, places: Sequence[Place]) -> dict[Place, int]: ...
+
+    def write(self, offsets: Mapping[Place, int]) -> None: ...
+
+
+class Rereader:
+    """Keeps the lookback of all our event partitions up to date, one reading at a time."""
+
+    def __init__(
+        self,
+        shapes: ShapeTable,
+        lookback: Lookback,
+        open_log: Callable[[str, int], PartitionLog],
+        matched: Offsets,
+        progress: Offsets,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """`matched` are the matcher's own offsets, `progress` how far shapes have been looked back for."""
+        self._shapes = shapes
+        self._lookback = lookback
+        self._open_log = open_log
+        self._matched = matched
+        self._progress = progress
+        self._now_ms = now_ms
+        self._assigned: tuple[Place, ...] = ()
+        self._begun: tuple[Place, ...] = ()
+        self._wake = asyncio.Event()
+
+    def learn(self, records: Sequence[tuple[WaitShape, int]], offset: int) -> None:
+        """Shapes have been read from their topic, up to `offset`."""
+        now = self._now_ms()
+        missed = [shape for record, at in records if (shape := self._shapes.apply(record, at, now)) is not None]
+        self._shapes.offset = max(self._shapes.offset, offset)
+        self._lookback.learned(missed)
+        self._wake.set()
+
+    def assign(self, places: Sequence[Place]) -> None:
+        """These partitions, and no others, are ours from now on; before anything of them is taken."""
+        self._assigned = tuple(places)
+        self._begun = ()
+        self._lookback.own(places, self._now_ms())
+        self._wake.set()
+
+    async def run(self, incoming: IncomingEvents, deliveries: Deliveries, codec: Codec, topics: Topics) -> None:
+        """Read whatever must be read, until cancelled; waits as long as Kafka is away."""
+        again = asyncio.get_running_loop().time() + STORE_AGAIN_SECONDS
+        while True:
+            try:
+                await self._begin()
+                for reading in self._lookback.readings():
+                    await self._read(reading, incoming, deliveries, codec, topics)
+                again = await self._store(again)
+            except Unavailable as error:
+                log.warning("looking back waits: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            await self._idle(again)
+
+    async def _idle(self, again: float) -> None:
+        """Wait for a shape, an assignment, or the time to store again."""
+        left = again - asyncio.get_running_loop().time()
+        try:
+            await asyncio.wait_for(self._wake.wait(), max(left, 0.0))
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _begin(self) -> None:
+        """Find out how far others have come with partitions that are ours now."""
+        places = self._assigned
+        if places == self._begun or not places:
+            return
+        matched = await asyncio.to_thread(self._matched.read, places)
+        progress = await asyncio.to_thread(self._progress.read, places)
+        if places is not self._assigned:
+            self._wake.set()
+            return
+        self._begun = places
+        for place in places:
+            self._lookback.begin(place, matched.get(place, 0), progress.get(place, 0))
+
+    async def _store(self, again: float) -> float:
+        """Store the progress that is not stored, or all of it when the time has come."""
+        loop = asyncio.get_running_loop()
+        progress = self._lookback.to_store(everything=loop.time() >= again)
+        if progress:
+            await asyncio.to_thread(self._progress.write, progress)
+            self._lookback.stored(progress)
+        return loop.time() + STORE_AGAIN_SECONDS if loop.time() >= again else again
+
+    async def _read(
+        self, reading: Reading, incoming: IncomingEvents, deliveries: Deliveries, codec: Codec, topics: Topics
+    ) -> None:
+        topic, partition = reading.place
+        internal = topic == topics.internal_events
+        count = 0
+        try:
+            with (
+                closing(self._open_log(topic, partition)) as events,
+                closing(correlated(events, reading, incoming, internal)) as found,
+            ):
+                while (batch := await _whole(asyncio.to_thread(next, found, None))) is not None:
+                    count += len(batch)
+                    await deliveries.deliver(to_waits(batch, topics, codec))
+        except BaseException:
+            self._lookback.failed(reading)
+            raise
+        log.debug("looked back in %s/%s: %s events", topic, partition, count)
+        self._lookback.done(reading)
+
+
+async def _whole(work: Coroutine[None, None, list[CorrelatedEvent] | None]) -> list[CorrelatedEvent] | None:
+    """Wait for what a thread does also when we are cancelled: what it uses is closed afterwards."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def correlated(
+    events: PartitionLog, reading: Reading, incoming: IncomingEvents, internal: bool
+) -> Generator[list[CorrelatedEvent], None, None]:
+    """The events that the reading asks for, under their correlations, in batches that may be empty."""
+    start = max(events.offset_at(reading.since), events.bounds()[0])
+    names = [name.encode() for name in reading.wanted] if len(reading.wanted) <= SEARCHED_NAMES else []
+    for records in events.read(start, reading.end):
+        batch: list[CorrelatedEvent] = []
+        for record in records:
+            if not _is_other(record, names):
+                batch += _wanted(record, reading, incoming, internal)
+        yield batch
+
+
+def _is_other(record: LogRecord, names: Sequence[bytes]) -> bool:
+    """True for what is surely no event of these names: in our own encoding a name stands as it is."""
+    value = record.value or b""
+    return bool(names) and value[:2] == SINGLE_OBJECT and not any(name in value for name in names)
+
+
+def _wanted(record: LogRecord, reading: Reading, incoming: IncomingEvents, internal: bool) -> Sequence[CorrelatedEvent]:
+    topic, partition = reading.place
+    arrival = Arrival(topic, partition, record.offset, record.timestamp, record.value, record.headers)
+    try:
+        event = incoming.decode(arrival, internal)
+    except UndecodableRecord:  # has been, or will be, a dead letter when it is matched
+        return ()
+    return correlate(event, _paths(reading.wanted, event.name, event.received_at))
+
+
+def _paths(wanted: Wanted, name: str, received_at: int) -> list[str]:
+    return [path for path, since in wanted.get(name, {}).items() if received_at >= since]
