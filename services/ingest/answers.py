@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import ClassVar
 
 import orjson
@@ -21,6 +22,16 @@ _HINT = "events go to POST /e/<event key>, apps register at POST /fn/register, G
 
 def answer(status: int, content: object) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def enveloped(data: object, now: int) -> Response:
+    """Success as `/v1` and `/v2` say it; `now` is in ms since 1970."""
+    return answer(200, {"data": data, "metadata": {"fetched_at": timestamp(now), "cached_until": None}})
+
+
+def timestamp(millis: int) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def error_answer(status: int, message: str) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -16,16 +16,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..errors import PenstockError
 from ..settings import KafkaSettings, ServerSettings
 from .answers import ServerKind, on_bug, on_http_error, on_penstock_error, on_sender_gone
+from .app_api import AppApi
 from .auth import EventKeys, SigningKeys
 from .bodies import BodyReader
+from .cancellation_api import CancellationApi
 from .event_api import PREFIX, EventApi
+from .forwarding import Forwarding
 from .guarded import Guarded
 from .health import Health
+from .invoke_api import InvokeApi
 from .owners import Owners
 from .publish import Publisher
 from .registrar import Registrar
 from .registration_api import RegistrationApi
 from .run_api import RunApi
+from .signal_api import SignalApi
 from .status_api import StatusApi
 
 
@@ -58,6 +63,16 @@ class IngestApp:
             await self._others(scope, receive, send)
 
 
+def _own_routes(parts: Parts, bodies: BodyReader, partitions: int) -> Iterator[BaseRoute]:
+    """What only callers with the signing key may do, besides registering apps."""
+    publisher, forwarding = parts.publisher, Forwarding(parts.owners, parts.client)
+    yield from RunApi(forwarding, bodies, partitions).routes()
+    yield from SignalApi(forwarding, bodies, partitions, now_ms).routes()
+    yield from InvokeApi(publisher, forwarding, bodies, partitions, now_ms).routes()
+    yield from CancellationApi(publisher, bodies, now_ms).routes()
+    yield from AppApi(publisher).routes()
+
+
 def ingest_app(
     server: ServerSettings, kafka: KafkaSettings, parts: Parts, more_routes: Sequence[BaseRoute] = ()
 ) -> IngestApp:
@@ -66,8 +81,7 @@ def ingest_app(
     routes = [
         *RegistrationApi(parts.registrar, signing, bodies, server.mode).routes(),
         *StatusApi(server, parts.publisher, Health(kafka, parts.publisher)).routes(),
-        *RunApi(parts.owners, signing, parts.client, kafka.run_partitions).routes(),
-        *(Guarded(route, signing) for route in more_routes),
+        *(Guarded(route, signing) for route in (*_own_routes(parts, bodies, kafka.run_partitions), *more_routes)),
     ]
     others = Starlette(
         routes=routes,

@@ -64,7 +64,7 @@ class BodyReader:
 
     def _require_size(self, size: int) -> None:
         if size > self._max_bytes:
-            raise LimitExceeded(f"the body is larger than {self._max_bytes} bytes; send fewer events in one request")
+            raise LimitExceeded(f"the body is larger than {self._max_bytes} bytes; send less in one request")
 
 
 def _declared(scope: Scope) -> int:

@@ -19,6 +19,7 @@ from .publish import Publisher
 log = logging.getLogger(__name__)
 
 PREFIX = "/e/"
+SEED_HEADER = "x-inngest-event-id-seed"
 RETRY_AFTER_SECONDS = 1
 _FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 _CORS = (
@@ -99,7 +100,7 @@ class EventApi:
         return None
 
     def _seed(self, headers: dict[bytes, bytes]) -> Seed | None:
-        given = headers.get(b"x-inngest-event-id-seed")
+        given = headers.get(SEED_HEADER.encode())
         return parse_seed(given.decode("latin-1")) if given else None
 
     async def _send(self, answer: Answer, send: Send) -> None:
@@ -113,7 +114,7 @@ class EventApi:
         await send({"type": "http.response.body", "body": body})
 
 
-_HEADERS = frozenset({b"content-type", b"content-encoding", b"x-inngest-event-id-seed"})
+_HEADERS = frozenset({b"content-type", b"content-encoding", SEED_HEADER.encode()})
 
 
 def _require_json(headers: dict[bytes, bytes], body: bytes) -> None:

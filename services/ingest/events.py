@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from ..errors import InvalidInput, LimitExceeded
-from ..messages.ids import ulid
+from ..messages.ids import FunctionKey, function_uuid, ulid
 from ..messages.incoming import (
     EARLIEST_MS,
     LATEST_MS,
@@ -28,6 +28,8 @@ from ..messages.records import Event
 MAX_EVENTS = 5000
 LIMITS = PayloadLimits()
 
+#: The event that a function is invoked with.
+INVOKED = f"{RESERVED_PREFIX}function.invoked"
 _KEYS = frozenset({"name", "data", "id", "ts", "user", "v", "meta"})
 _MAX_SEED_MILLIS = (1 << 48) - 1
 _COUNTER = 1 << 32
@@ -39,6 +41,10 @@ class Seed:
 
     millis: int
     entropy: bytes
+
+    def id_of_invocation(self) -> str:
+        """Internal id of the only event of an invocation: the seed as it is."""
+        return self.id_at(-1)
 
     def id_at(self, position: int) -> str:
         """Internal id of the event at this position; the last four bytes of the entropy count, from 1."""
@@ -101,14 +107,36 @@ def _rows(body: bytes) -> list[object]:
     return sent
 
 
+def read_invocation(body: bytes, internal_id: str, function: FunctionKey, now: int) -> Event:
+    """Read an invocation of one function: the body is an event, except that its name is ours. Empty is fine."""
+    rows = _rows(body) if body.strip() else [{}]
+    if len(rows) != 1:
+        raise InvalidInput(f"{len(rows)} events in one invocation; send one JSON object")
+    row = _known_keys(rows[0])
+    event = _made(INVOKED, row, internal_id, now)
+    _require_size(event)
+    data = {**orjson.loads(event.data), RESERVED_KEY: {"fn_id": str(function_uuid(function))}}
+    return replace(event, data=orjson.dumps(data).decode(), source="invoke")
+
+
 def _event(row: object, internal_id: str, now: int) -> Event:
+    row = _known_keys(row)
+    return _made(_name(row.get("name")), row, internal_id, now)
+
+
+def _known_keys(row: object) -> dict[str, object]:
+    """An event's fields, whatever the case of their keys."""
     if not isinstance(row, dict):
         raise InvalidInput("an event must be a JSON object")
-    if not row.keys() <= _KEYS:
-        row = {lower if (lower := key.lower()) in _KEYS else key: value for key, value in row.items()}
+    if row.keys() <= _KEYS:
+        return row
+    return {lower if (lower := key.lower()) in _KEYS else key: value for key, value in row.items()}
+
+
+def _made(name: str, row: dict[str, object], internal_id: str, now: int) -> Event:
     data = row.get("data")
     return Event(
-        name=_name(row.get("name")),
+        name=name,
         data="{}" if not data and (data is None or data == {}) else _payload("data", data),
         id=_text("id", row.get("id"), MAX_ID_CHARACTERS),
         ts=_time(row.get("ts"), now),

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from ..errors import Overloaded, Unavailable
 from ..functions.registration import app_key
-from ..functions.table import FunctionTable
+from ..functions.table import Forgotten, FunctionTable, TableRecord
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
-from ..messages.records import App, Event, Function
+from ..messages.ids import run_partition
+from ..messages.keys import cancellation_key
+from ..messages.records import App, Cancellation, Event, Function, StartRun
 from ..messages.topics import Topics
 
 REGISTRY_HEADER = "penstock-registry"
@@ -78,16 +80,27 @@ class Publisher:
 
     async def events(self, events: Sequence[Event]) -> None:
         """Write all of them. Raises `Overloaded` before any is sent, `Unavailable` when not all were acknowledged."""
-        producer, registry = self._parts()
-        if producer.in_flight >= self.bounds.max_unacknowledged_events:
-            raise Overloaded(f"{producer.in_flight} events wait for Kafka already; send again in a moment")
+        producer, registry = self._with_room()
         seen = [(REGISTRY_HEADER, b"%d" % registry.table.offset)]
         topic, encode = self._topics.events, self._codec.encode
         records = [Outgoing(topic, (e.id or e.internal_id).encode(), encode(e), seen) for e in events]
         await self._acknowledged(producer.send_all(records))
 
-    async def functions(self, records: Sequence[Function | App]) -> None:
-        """Write records of the functions topic and wait until our own table holds them.
+    async def invocation(self, event: Event, start: StartRun) -> None:
+        """Write the command to the run's owner, and the event that tells of it. Raises as `events` does.
+
+        Dies between the two: the sender got no answer; sent again with the same seed, both carry the same ids.
+        """
+        producer, registry = self._with_room()
+        key, encode = start.run_id.encode(), self._codec.encode
+        seen = [(REGISTRY_HEADER, b"%d" % registry.table.offset)]
+        owner = run_partition(start.run_id, self._topics.run_partitions)
+        command = Outgoing(self._topics.run_steps, key, encode(start), partition=owner)
+        told = Outgoing(self._topics.internal_events, key, encode(event), seen)
+        await self._acknowledged(producer.send_all((command, told)))
+
+    async def functions(self, records: Sequence[TableRecord]) -> None:
+        """Write records of the functions topic (or tombstones) and wait until our own table holds them.
 
         So whoever is told that its app is registered finds it triggered by its very next event.
         """
@@ -95,10 +108,19 @@ class Publisher:
             return
         producer, registry = self._parts()
         topic = self._topics.functions
-        sent = producer.send_all([Outgoing(topic, _key(r), self._codec.encode(r)) for r in records])
+        sent = producer.send_all([Outgoing(topic, _key(r), self._value(r)) for r in records])
         offset = await self._acknowledged(sent)
         if not await registry.reached(offset, self.bounds.kafka_timeout_seconds):
-            raise Unavailable("the registration was written, but is not readable yet; send it again")
+            raise Unavailable("the change was written, but is not readable yet; send it again")
+
+    def _value(self, record: TableRecord) -> bytes | None:
+        return None if isinstance(record, Forgotten) else self._codec.encode(record)
+
+    def _with_room(self) -> tuple[Producer, Registry]:
+        producer, registry = self._parts()
+        if producer.in_flight >= self.bounds.max_unacknowledged_events:
+            raise Overloaded(f"{producer.in_flight} events wait for Kafka already; send again in a moment")
+        return producer, registry
 
     def _parts(self) -> tuple[Producer, Registry]:
         if self._open is None:
@@ -114,5 +136,13 @@ class Publisher:
             raise Unavailable(f"Kafka did not acknowledge within {bound:g} s; send again") from error
 
 
-def _key(record: Function | App) -> bytes:
-    return (app_key(record.name) if isinstance(record, App) else record.key).encode()
+def _key(record: TableRecord) -> bytes:
+    match record:
+        case App():
+            return app_key(record.name).encode()
+        case Cancellation():
+            return cancellation_key(record.id)
+        case Function() | Forgotten():
+            return record.key.encode()
+        case _:
+            assert_never(record)

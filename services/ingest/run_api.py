@@ -1,37 +1,35 @@
-"""Questions about a live run, and its cancellation: passed on to the owner of the run's partition, who alone knows.
-
-The owner's answer is passed back as it is. While a partition changes hands we ask again, within a bound.
-"""
+"""Questions about a live run, its cancellation, and the steps that its app reports: passed on to the run's owner."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from dataclasses import dataclass
 
-import httpx
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ..errors import InvalidInput
 from ..messages.ids import RunId, is_ulid, run_partition
+from ..messages.payload import MEBIBYTE, PayloadLimits, parse_json
 from .answers import error_answer
-from .auth import SigningKeys
-from .owners import Owners
+from .bodies import BodyReader
+from .forwarding import Forwarding, Question
 
-FIND_OWNER_SECONDS = 5.0
-PAUSE_SECONDS = 0.25
-NOT_THE_OWNER = 421
+#: Results of steps may nest as deep as payloads do, within the envelope of a checkpoint.
+CHECKPOINT_LIMITS = PayloadLimits(max_bytes=8 * MEBIBYTE, max_depth=210)
+MAX_STEPS = 1000
+_NO_CHECKPOINT = (
+    "this kind of checkpoint is not kept by this server: report steps at POST /v1/checkpoint/<run id>/async, "
+    "or return them with the call's response"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RunApi:
     """Routes for runs that live at their owner."""
 
-    owners: Owners
-    keys: SigningKeys
-    client: httpx.AsyncClient
+    forwarding: Forwarding
+    bodies: BodyReader
     partitions: int
 
     def routes(self) -> list[BaseRoute]:
@@ -40,6 +38,9 @@ class RunApi:
             Route("/v0/runs/{run_id}/batch", self.batch, methods=["GET"]),
             Route("/v0/runs/{run_id}", self.cancel_v0, methods=["DELETE"]),
             Route("/v1/runs/{run_id}", self.cancel, methods=["DELETE"]),
+            Route("/v1/checkpoint/{run_id}/async", self.checkpoint, methods=["POST"]),
+            Route("/v1/checkpoint", self.no_checkpoint, methods=["POST"]),
+            Route("/v1/checkpoint/{rest:path}", self.no_checkpoint, methods=["POST", "GET"]),
         ]
 
     async def actions(self, request: Request) -> Response:
@@ -62,42 +63,34 @@ class RunApi:
             await response.background()
         return Response(status_code=204)
 
-    async def _ask_owner(self, request: Request, method: str, what: str) -> Response:
-        if not self.keys.accept(request.headers.get("authorization")):
-            return error_answer(401, "the signing key is missing or unknown; send it as Authorization: Bearer <key>")
+    async def checkpoint(self, request: Request) -> Response:
+        """Steps that an app has finished within a call that goes on. 409 tells it to give the call up."""
+        body = await self.bodies.read(request.scope, request.receive)
+        _require_checkpoint(body, request.path_params["run_id"])
+        return await self._ask_owner(request, "POST", "checkpoint", body)
+
+    async def no_checkpoint(self, _request: Request) -> Response:
+        """SDKs go on without when this fails: they return their steps instead."""
+        return error_answer(404, _NO_CHECKPOINT)
+
+    async def _ask_owner(self, request: Request, method: str, what: str, content: bytes = b"") -> Response:
         run_id = request.path_params["run_id"]
         if not is_ulid(run_id):
             return error_answer(400, f"{run_id[:40]!r} is not a run id; one has 26 characters, as in the run's URL")
         partition = run_partition(RunId(run_id), self.partitions)
-        found = await self._found(partition, method, f"/runs/{run_id}/{what}")
-        if found is None:
-            return error_answer(503, "no executor owns this run at the moment; ask again, or start one")
-        return found
+        return await self.forwarding.passed_on(Question(partition, method, f"/runs/{run_id}/{what}", content))
 
-    async def _found(self, partition: int, method: str, path: str) -> Response | None:
-        deadline = time.monotonic() + FIND_OWNER_SECONDS
-        wrong: str | None = None
-        while time.monotonic() < deadline:
-            address = await self.owners.address(partition, wrong)
-            response = await self._ask(method, f"http://{address}{path}") if address is not None else None
-            if response is not None:
-                return response
-            wrong = address
-            await asyncio.sleep(PAUSE_SECONDS)
-        return None
 
-    async def _ask(self, method: str, url: str) -> Response | None:
-        """The owner's answer, streamed on; None when nobody or the wrong one answers."""
-        try:
-            answer = await self.client.send(self.client.build_request(method, url), stream=True)
-        except httpx.TransportError:
-            return None
-        if answer.status_code == NOT_THE_OWNER:
-            await answer.aclose()
-            return None
-        return StreamingResponse(
-            answer.aiter_bytes(),
-            answer.status_code,
-            media_type=answer.headers.get("content-type", "application/json"),
-            background=BackgroundTask(answer.aclose),
-        )
+def _require_checkpoint(body: bytes, run_id: str) -> None:
+    """What can be said against a checkpoint without knowing the run; what its steps may be, the owner knows."""
+    told = parse_json(body or b"null", "the checkpoint", CHECKPOINT_LIMITS)
+    if not isinstance(told, dict):
+        raise InvalidInput("a checkpoint is a JSON object with run_id, qi_id, request_id and steps")
+    if told.get("run_id", run_id) != run_id:
+        raise InvalidInput(f"run_id: the body names another run than the URL, {str(told['run_id'])[:40]!r}")
+    for key in ("qi_id", "request_id"):
+        if not isinstance(told.get(key), str):
+            raise InvalidInput(f"{key}: expected text; send back what the call's ctx said")
+    steps = told.get("steps")
+    if not isinstance(steps, list) or len(steps) > MAX_STEPS:
+        raise InvalidInput(f"steps: expected a list of at most {MAX_STEPS} steps")

@@ -36,7 +36,6 @@ class StatusApi:
             Route("/", self.root, methods=["GET"]),
             Route("/health", self.tell_health, methods=["GET"]),
             Route("/dev", self.dev, methods=["GET"]),
-            Route("/v1/checkpoint/{rest:path}", self.no_checkpoint, methods=["POST", "GET"]),
             *(Route(path, self.drop, methods=[method]) for path, method in _DROPPED),
         ]
 
@@ -58,10 +57,6 @@ class StatusApi:
 
     async def drop(self, _request: Request) -> Response:
         return answer(200, {"status": 200})
-
-    async def no_checkpoint(self, _request: Request) -> Response:
-        """SDKs that checkpoint go on without when this fails: they return their steps instead."""
-        return error_answer(404, "checkpoints are not kept by this server; return the steps with the call's response")
 
     def _contents(self) -> dict[str, object]:
         return {

@@ -6,9 +6,10 @@ same runs. So time is the event's own too: `now()` in a trigger expression is th
 
 from __future__ import annotations
 
+from ..functions.starting import start_run
 from ..functions.table import FunctionTable
 from ..functions.triggering import Conditions, EventContent, event_json
-from ..messages.ids import FunctionKey, run_id, ulid_millis
+from ..messages.ids import FunctionKey
 from ..messages.records import Event, StartRun
 
 
@@ -29,20 +30,4 @@ def match(event: Event, table: FunctionTable, conditions: Conditions) -> tuple[S
     if not functions:
         return ()
     text = event_json(event)
-    return tuple(_start(function, event, text, table.offset) for function in functions)
-
-
-def _start(function: FunctionKey, event: Event, text: str, registry_offset: int) -> StartRun:
-    own_id = event.id if event.id != event.internal_id else ""
-    # An internal id that was sent again, with the sender's seed, has the same time in it but came at another one.
-    made_at = event.received_at if own_id else ulid_millis(event.internal_id)
-    return StartRun(
-        run_id=run_id(function, own_id or event.internal_id, made_at),
-        function=function,
-        events=(text,),
-        event_ids=(event.internal_id,),
-        received_at=event.received_at,
-        dedupe_key=own_id or None,
-        start_at=event.ts if event.ts > event.received_at else 0,
-        registry_offset=registry_offset,
-    )
+    return tuple(start_run(function, event, text, table.offset) for function in functions)

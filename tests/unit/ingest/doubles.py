@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from penstock.ingest.publish import Bounds, Publisher
 from penstock.ingest.registrar import Registrar
 from penstock.kafka.produce import Outgoing
 from penstock.messages.codec import Codec
-from penstock.messages.records import App, Cancellation, Event, Function
+from penstock.messages.records import App, Cancellation, Event, Function, Record
 from penstock.settings import KafkaSettings, ServerSettings
 
 NOW = 1_790_000_000_000
@@ -60,17 +60,35 @@ class MemoryTopics:
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         return self.readable and self.table.offset >= offset
 
+    def on(self, topic: str) -> list[Record]:
+        """What lies on a topic, tombstones left out."""
+        return [self.codec.decode(r.value) for r in self.sent if r.topic == topic and r.value is not None]
+
     def events(self) -> list[Event]:
         """What lies on the events topic."""
         values = [record.value for record in self.sent if record.topic == TOPICS.events]
         return [self.codec.decode_as(Event, value) for value in values if value is not None]
 
 
-class NoOwners:
-    """Nobody owns any run."""
+Answering = Callable[[httpx.Request], httpx.Response]
+
+
+@dataclass
+class ListedOwners:
+    """Gives these addresses, the next one whenever the last was wrong."""
+
+    addresses: list[str | None] = field(default_factory=lambda: [None])
+    asked: list[tuple[int, str | None]] = field(default_factory=list)
 
     async def address(self, partition: int, known_wrong: str | None = None) -> str | None:
-        return None
+        self.asked.append((partition, known_wrong))
+        if len(self.asked) > 1 and len(self.addresses) > 1:
+            self.addresses.pop(0)
+        return self.addresses[0]
+
+
+def _nobody(_request: httpx.Request) -> httpx.Response:
+    return httpx.Response(500)
 
 
 def open_publisher(topics: MemoryTopics, bounds: Bounds | None = None) -> Publisher:
@@ -80,13 +98,16 @@ def open_publisher(topics: MemoryTopics, bounds: Bounds | None = None) -> Publis
     return publisher
 
 
-def served(topics: MemoryTopics, server: ServerSettings | None = None, opened: bool = True) -> IngestApp:
-    """The whole application over these topics."""
+def served(
+    topics: MemoryTopics, server: ServerSettings | None = None, opened: bool = True, owner: Answering | None = None
+) -> IngestApp:
+    """The whole application over these topics; `owner` answers for every partition of runs."""
     server = server or ServerSettings(mode="dev", kafka_timeout_seconds=0.05)
     bounds = Bounds(server.max_unacknowledged_events, server.kafka_timeout_seconds)
     publisher = open_publisher(topics, bounds) if opened else Publisher(TOPICS, topics.codec, bounds)
-    nowhere = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
-    return ingest_app(server, KAFKA, Parts(publisher, Registrar(publisher, lambda: NOW), NoOwners(), nowhere))
+    owners = ListedOwners([None if owner is None else "owner:1"])
+    peers = httpx.AsyncClient(transport=httpx.MockTransport(owner or _nobody))
+    return ingest_app(server, KAFKA, Parts(publisher, Registrar(publisher, lambda: NOW), owners, peers))
 
 
 @asynccontextmanager

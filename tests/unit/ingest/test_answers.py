@@ -11,7 +11,7 @@ from penstock.ingest.answers import status_of
 from penstock.ingest.app import Parts, ingest_app
 from penstock.ingest.registrar import Registrar
 from penstock.settings import ServerSettings
-from tests.unit.ingest.doubles import KAFKA, NOW, MemoryTopics, NoOwners, client, open_publisher, served
+from tests.unit.ingest.doubles import KAFKA, NOW, ListedOwners, MemoryTopics, client, open_publisher, served
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ async def test_a_route_of_another_room_that_fails_is_500_json(caplog: pytest.Log
 
     publisher = open_publisher(MemoryTopics())
     async with client(served(MemoryTopics())) as outgoing:
-        parts = Parts(publisher, Registrar(publisher, lambda: NOW), NoOwners(), outgoing)
+        parts = Parts(publisher, Registrar(publisher, lambda: NOW), ListedOwners(), outgoing)
         more = [Route("/fails", fails), Route("/refuses", refuses)]
         async with client(ingest_app(ServerSettings(), KAFKA, parts, more)) as http:
             failed, refused = await http.get("/fails"), await http.get("/refuses")

@@ -1,45 +1,31 @@
-"""Questions about live runs: passed on to the owner, answered as the owner answers."""
+"""Questions about live runs, and checkpoints: passed on to the owner, answered as the owner answers."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from penstock.ingest import run_api
-from penstock.ingest.auth import SigningKeys
+from penstock.errors import PenstockError
+from penstock.ingest import forwarding
+from penstock.ingest.answers import on_penstock_error
+from penstock.ingest.bodies import BodyReader
+from penstock.ingest.forwarding import Forwarding
 from penstock.ingest.run_api import RunApi
+from tests.unit.ingest.doubles import Answering, ListedOwners
 
 RUN = "01M3250V000000000000000001"
 
 
-@dataclass
-class ListedOwners:
-    """Gives these addresses, the next one whenever the last was wrong."""
-
-    addresses: list[str | None]
-    asked: list[tuple[int, str | None]] = field(default_factory=list)
-
-    async def address(self, partition: int, known_wrong: str | None = None) -> str | None:
-        self.asked.append((partition, known_wrong))
-        if len(self.asked) > 1 and len(self.addresses) > 1:
-            self.addresses.pop(0)
-        return self.addresses[0]
-
-
-Answering = Callable[[httpx.Request], httpx.Response]
-
-
-async def ask(owners: ListedOwners, owner: Answering, method: str, path: str, key: str = "") -> httpx.Response:
+async def ask(
+    owners: ListedOwners, owner: Answering, method: str, path: str, content: bytes | None = None
+) -> httpx.Response:
     """One request to the API, whose owners answer as given."""
     async with httpx.AsyncClient(transport=httpx.MockTransport(owner)) as outgoing:
-        api = RunApi(owners, SigningKeys((key,) if key else ()), outgoing, 4)
-        transport = httpx.ASGITransport(Starlette(routes=api.routes()))
-        async with httpx.AsyncClient(transport=transport, base_url="http://penstock") as http:
-            return await http.request(method, path)
+        api = RunApi(Forwarding(owners, outgoing), BodyReader(4096), 4)
+        app = Starlette(routes=api.routes(), exception_handlers={PenstockError: on_penstock_error})
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://penstock") as http:
+            return await http.request(method, path, content=content)
 
 
 @pytest.mark.parametrize(
@@ -74,28 +60,10 @@ async def test_the_old_cancellation_succeeds_without_a_body(status: int, expecte
     assert answer.content == (b"" if expected == 204 else b"{}")
 
 
-@pytest.mark.parametrize("wrong", [421, None])
-async def test_a_wrong_owner_leads_to_another_question(wrong: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that moved away or died is reported to the directory, and the next one asked."""
-    monkeypatch.setattr(run_api, "PAUSE_SECONDS", 0.0)
-
-    def owner(request: httpx.Request) -> httpx.Response:
-        if request.url.host == "b":
-            return httpx.Response(200, json={})
-        if wrong is None:
-            raise httpx.ConnectError("gone")
-        return httpx.Response(wrong)
-
-    owners = ListedOwners(["a:1", "b:2"])
-    answer = await ask(owners, owner, "GET", f"/v0/runs/{RUN}/batch")
-    assert answer.status_code == 200
-    assert owners.asked == [(1, None), (1, "a:1")]
-
-
 async def test_no_owner_is_503_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a time to ask again."""
-    monkeypatch.setattr(run_api, "FIND_OWNER_SECONDS", 0.05)
-    monkeypatch.setattr(run_api, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(forwarding, "FIND_OWNER_SECONDS", 0.05)
+    monkeypatch.setattr(forwarding, "PAUSE_SECONDS", 0.0)
     answer = await ask(ListedOwners([None]), lambda _: httpx.Response(500), "GET", f"/v0/runs/{RUN}/batch")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
@@ -108,7 +76,51 @@ async def test_what_is_no_run_id_is_400() -> None:
     assert owners.asked == []
 
 
-async def test_the_signing_key_is_asked_for() -> None:
-    """Runs hold their users' data."""
-    answer = await ask(ListedOwners(["a:1"]), lambda _: httpx.Response(200), "GET", f"/v0/runs/{RUN}/batch", key="abcd")
-    assert answer.status_code == 401
+CHECKPOINT = b'{"run_id": "%s", "qi_id": "discover/start", "request_id": "r", "steps": []}' % RUN.encode()
+
+
+@pytest.mark.parametrize("status", [200, 400, 409, 410])
+async def test_a_checkpoint_is_passed_on_as_it_came(status: int) -> None:
+    """The owner's word is final: 409 makes the SDK give its call up."""
+    seen: list[bytes] = []
+
+    def owner(request: httpx.Request) -> httpx.Response:
+        seen.append(b"%s %s %s" % (request.method.encode(), request.url.raw_path, request.content))
+        return httpx.Response(status, json={"said": status})
+
+    answer = await ask(ListedOwners(["a:1"]), owner, "POST", f"/v1/checkpoint/{RUN}/async", CHECKPOINT)
+    assert (answer.status_code, answer.json()) == (status, {"said": status})
+    assert seen == [b"POST /runs/%s/checkpoint %s" % (RUN.encode(), CHECKPOINT)]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "reason"),
+    [
+        (b"", 400, "JSON object"),
+        (b"[]", 400, "JSON object"),
+        (b"{", 400, "not valid JSON"),
+        (b'{"steps": ' + b"[" * 300 + b"]" * 300 + b"}", 400, "nests deeper"),
+        (CHECKPOINT.replace(b"01M325", b"01M326"), 400, "another run"),
+        (CHECKPOINT.replace(b'"r"', b"7"), 400, "request_id"),
+        (CHECKPOINT.replace(b"qi_id", b"qi"), 400, "qi_id"),
+        (CHECKPOINT.replace(b"[]", b"{}"), 400, "steps"),
+        (CHECKPOINT.replace(b"[]", b"[" + b",".join([b"0"] * 1001) + b"]"), 400, "at most 1000"),
+        (b" " * 4097, 413, "larger than 4096 bytes"),
+    ],
+)
+async def test_a_checkpoint_that_is_none_reaches_nobody(content: bytes, status: int, reason: str) -> None:
+    """What can be refused without the owner is; the words say what was expected."""
+    owners = ListedOwners(["a:1"])
+    answer = await ask(owners, lambda _: httpx.Response(200), "POST", f"/v1/checkpoint/{RUN}/async", content)
+    assert answer.status_code == answer.json()["status"] == status
+    assert reason in answer.json()["error"]
+    assert owners.asked == []
+
+
+@pytest.mark.parametrize("path", ["", f"/{RUN}/steps", f"/{RUN}/output"])
+async def test_other_checkpoints_fail_cleanly(path: str) -> None:
+    """A 404 that says what is kept: SDKs go on without."""
+    answer = await ask(ListedOwners([None]), lambda _: httpx.Response(200), "POST", f"/v1/checkpoint{path}", b"{}")
+    assert answer.status_code == 404
+    assert answer.json().keys() == {"error", "status"}
+    assert "POST /v1/checkpoint/<run id>/async" in answer.json()["error"]
