@@ -7,7 +7,7 @@ that starts later, but within the cancellation's time, is cancelled at its start
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,7 +17,7 @@ from ..functions.table import FunctionTable
 from ..functions.triggering import Conditions
 from ..messages import keys
 from ..messages.codec import Codec
-from ..messages.ids import RunId
+from ..messages.ids import FunctionKey, RunId
 from ..messages.records import Cancellation, CancellationApplied, RunStarted
 from ..state.store import PartitionState
 from .runstore import Draft
@@ -54,6 +54,8 @@ class BulkCancellations:
         self._state = state
         self._codec = codec
         self._conditions = Conditions()
+        self._by_function: dict[FunctionKey, list[Cancellation]] = {}
+        self._generation = -1
         self._under_way: set[str] = set()
 
     def to_apply(self, draft: Draft, now: int) -> list[CancellationScan]:
@@ -65,7 +67,7 @@ class BulkCancellations:
     def look(self, scan: CancellationScan, draft: Draft, now: int) -> Portion:
         """Look at the next portion of the partition's runs; after the last one, remember that."""
         cancellation = scan.cancellation
-        if cancellation not in self._table.cancellations(cancellation.function):
+        if cancellation not in self._of(cancellation.function):
             self._under_way.discard(cancellation.id)
             return Portion((), None)  # it was deleted meanwhile: what it has not cancelled yet goes on
         runs = list(islice(self._state.scan(scan.start, _PREFIX_END, PORTION), PORTION))
@@ -79,8 +81,17 @@ class BulkCancellations:
 
     def at_start(self, started: RunStarted, now: int) -> Cancellation | None:
         """The cancellation that ends a run as it starts, or None."""
-        found = self._table.cancellations(started.function)
+        found = self._of(started.function)
         return next((each for each in found if now < _lapses_at(each) and self._concerns(each, started)), None)
+
+    def _of(self, function: FunctionKey) -> Sequence[Cancellation]:
+        """Grouped once per change of the table: it is asked at every start."""
+        if self._generation != self._table.generation:
+            self._generation = self._table.generation
+            self._by_function = {}
+            for each in self._table.cancellations():
+                self._by_function.setdefault(each.function, []).append(each)
+        return self._by_function.get(function, ())
 
     def _is_new(self, cancellation: Cancellation, draft: Draft, now: int) -> bool:
         if cancellation.id in self._under_way or now >= _lapses_at(cancellation):

@@ -49,6 +49,10 @@ class Outbox:
         self._wanted = wanted
         self._shapes = shapes
 
+    @property
+    def run_partitions(self) -> int:
+        return self._topics.run_partitions
+
     def records(self, messages: Iterable[Message | SignalAnswered], now: int) -> list[Outgoing]:
         """The records to commit, in the order of the messages."""
         shapes: dict[bytes, WaitShape] = {}

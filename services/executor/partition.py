@@ -393,6 +393,10 @@ class PartitionOwner:
                 draft.write(key, mark)
         fact = start_fact(command, self._registry.table)
         self._advance(command.run_id, fact, draft, effects, now)
+        run = draft.run(command.run_id)
+        cancellation = None if run is None or run.ended else self._cancellations.at_start(run.started, now)
+        if cancellation is not None:
+            self._advance(command.run_id, CancelRequested(reason_of(cancellation)), draft, effects, now)
 
     def _advance(self, run_id: RunId, fact: Fact, draft: Draft, effects: list[Effect], now: int) -> None:
         before = draft.run(run_id)

@@ -80,6 +80,7 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
 
     commands = CommandReader(kafka, codec)
     ownership = Ownership(make_owner, commands)
+    registry.on_change(ownership.functions_changed)
     with socket.create_server((settings.host, settings.executor_port)) as listening:
         host, port = listening.getsockname()[:2]
         api = Starlette(routes=OwnerApi(ownership, calls, kafka.run_partitions).routes())

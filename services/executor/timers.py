@@ -4,9 +4,9 @@ It is derived from the changelog's records while they are applied, so it needs n
 
     \\0t<due: 8 bytes, big-endian ms><state key>
 
-Jobs, cron firings, marks and claims that expire, and ended runs (they are purged) have a due time. A call or request that is due the
-moment it is scheduled stands under due time 0: the live owner makes it without looking at the index, and only a new
-owner, who reads the index from its very beginning, finds those that were under way.
+Jobs, cron firings, marks and claims that expire, and ended runs (they are purged) have a due time. A call or request
+that is due the moment it is scheduled stands under due time 0: the live owner makes it without looking at the index,
+and only a new owner, who reads the index from its very beginning, finds those that were under way.
 """
 
 from __future__ import annotations

@@ -90,6 +90,9 @@ class Registry:
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         return True
 
+    async def refresh(self, timeout_seconds: float) -> None:
+        pass
+
 
 class App:
     """User code: asked with the run, it answers at once. Counts its calls by job."""
