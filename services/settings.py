@@ -154,6 +154,22 @@ class ExecutorSettings(_Settings):
         return 0 if self.wait_lookback == "none" else int(parse_duration(self.wait_lookback).total_seconds() * 1000)
 
 
+class SourceKafkaSettings(KafkaSettings):
+    """The cluster that `penstock pull` reads: `PENSTOCK_SOURCE_KAFKA_SASL_USERNAME` and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_SOURCE_", frozen=True, extra="ignore")
+
+
+class ClientSettings(_Settings):
+    """The command line, as a client of the HTTP API."""
+
+    url: str = "http://127.0.0.1:8288"
+    signing_key: str = Field(default="", repr=False)
+    #: Shown when events are sent; a dev server takes any.
+    event_key: str = Field(default="", repr=False)
+    client_timeout_seconds: float = Field(default=30.0, gt=0)
+
+
 class ReplaySettings(_Settings):
     """Replays: who asks for them, and the replayer that carries them out."""
 
@@ -171,6 +187,10 @@ class HistorySettings(_Settings):
     history_batch_records: int = Field(default=2000, ge=1)
     #: Where events name their user besides `user.id`, `user.external_id` and `user.email`: `data.customer_id`.
     history_user_path: str = Field(default="", pattern=r"^((data|user)(\.[^.]{1,100}){1,8})?$")
+    #: Ended runs leave history after this long, with their steps; 0 keeps them for ever.
+    retention_history_runs_seconds: int = Field(default=30 * 24 * 3600, ge=0)
+    #: Events and dead letters leave after this long, unless a run is left that they started; 0 keeps them for ever.
+    retention_history_events_seconds: int = Field(default=30 * 24 * 3600, ge=0)
 
     def database_url(self) -> str:
         return self.history_database_url or f"sqlite:///{self.data_dir.resolve() / 'history.sqlite3'}"

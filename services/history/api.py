@@ -4,10 +4,13 @@ topics by a fraction of a second; who asks for something that is not there yet i
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from ..settings import HistorySettings
 from .event_api import EventReadApi
+from .graph_api import GraphQL
+from .live import Live
+from .openapi import Description
 from .read import read_model
 from .registry_api import RegistryReadApi
 from .run_api import RunReadApi
@@ -17,4 +20,10 @@ def routes(settings: HistorySettings) -> list[BaseRoute]:
     """The routes, ready to be mounted; nothing is opened before the first request."""
     model = read_model(settings)
     apis = (EventReadApi(model), RunReadApi(model), RegistryReadApi(model))
-    return [declared.route() for api in apis for declared in api.endpoints()]
+    declared = [endpoint for api in apis for endpoint in api.endpoints()]
+    return [
+        *(endpoint.route() for endpoint in declared),
+        Route("/v1/live", Live(model.changes).endpoint, methods=["GET"]),
+        Route("/v0/gql", GraphQL(model).endpoint, methods=["POST"]),
+        Route("/openapi.json", Description(declared).endpoint, methods=["GET"]),
+    ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import literal, select
+from sqlalchemy import case, func, literal, select, tuple_
 
+from ..messages.ids import DISCOVERY
 from .paging import Found
 from .reading import Reader
 from .run_list import run_query
@@ -35,7 +36,8 @@ class RunDetail:
     def attempts(self, run_id: str) -> Sequence[Found]:
         """Attempts that failed and were followed by another, oldest first.
 
-        The first of a job began when nobody noted it (`started_at` is None); later ones when they were due.
+        The first of a job began when nobody noted it (`started_at` is None); later ones when they were due. A step that
+        ran in a discovery is `of_step` once it has finished: it began when that discovery's last attempt was due.
         """
         before = attempts.alias()
         start = select(before.c.next_at).where(
@@ -43,7 +45,15 @@ class RunDetail:
             before.c.job_id == attempts.c.job_id,
             before.c.attempt == attempts.c.attempt - 1,
         )
-        query = select(attempts, start.scalar_subquery().label("started_at")).where(attempts.c.run_id == run_id)
+        began = select(before.c.attempt + 1, before.c.next_at)
+        began = began.where(before.c.run_id == attempts.c.run_id, before.c.job_id == attempts.c.job_id)
+        found = select(steps.c.step_id).where(
+            steps.c.run_id == attempts.c.run_id, tuple_(steps.c.attempt, steps.c.started_at).in_(began)
+        )
+        found_step = func.coalesce(found.limit(1).scalar_subquery(), attempts.c.step_id)
+        of_step = case((attempts.c.step_id == DISCOVERY, found_step), else_=attempts.c.step_id)
+        query = select(attempts, start.scalar_subquery().label("started_at"), of_step.label("of_step"))
+        query = query.where(attempts.c.run_id == run_id)
         return self._reader.all(query.order_by(attempts.c.ended_at, attempts.c.job_id, attempts.c.attempt))
 
     def jobs(self, run_id: str) -> Sequence[Found]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaException, Message
@@ -16,6 +17,7 @@ from ..messages.incoming import Arrival, IncomingEvents
 from ..settings import HistorySettings, KafkaSettings
 from .database import prepare, writer_engine
 from .feed import HistoryFeed
+from .retention import Ages, Retention
 from .rows import RowFolder, Rows
 from .users import UserNames
 from .write import HistoryWriter, Move, Place
@@ -88,6 +90,7 @@ class HistoryReader:
                 feed.read_all(positions.read)
             else:
                 feed.share(database_id, positions.read)
+            retention = Retention(engine, _ages(self._settings))
             self._say_ready(engine)
             while not self._stopping.is_set():
                 batch = feed.next_batch(self._settings.history_batch_records)
@@ -95,6 +98,7 @@ class HistoryReader:
                     writer.write(self._fold(folder, batch), positions.moves(batch))
                     positions.moved(batch)
                     self._pause = _FIRST_PAUSE_SECONDS
+                retention.sweep(time.time_ns() // 1_000_000)
         finally:
             feed.close()
             if registry is not None:
@@ -138,6 +142,10 @@ class Positions:
 
     def moved(self, batch: Sequence[Message]) -> None:
         self._known |= _next_offsets(batch)
+
+
+def _ages(settings: HistorySettings) -> Ages:
+    return Ages(settings.retention_history_runs_seconds * 1000, settings.retention_history_events_seconds * 1000)
 
 
 def _headers(message: Message) -> list[tuple[str, bytes | None]]:

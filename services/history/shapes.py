@@ -42,6 +42,18 @@ def event_shape(row: Found) -> Shape:
     }
 
 
+def event_json(row: Found) -> str:
+    """The event as JSON text, in the shape that SDKs receive."""
+    shape = {
+        "id": row.id or row.internal_id,
+        "name": row.name,
+        "data": orjson.Fragment(row.data),
+        "user": orjson.Fragment(row.user),
+        "ts": row.ts,
+    }
+    return orjson.dumps(shape if row.v is None else shape | {"v": row.v}).decode()
+
+
 def run_shape(row: Found) -> Shape:
     """Status and output come from one row that changes at once: a final status never stands without its output."""
     return {
@@ -92,7 +104,7 @@ def attempt_shape(row: Found) -> Shape:
         "job_id": row.job_id,
         "attempt": row.attempt,
         "kind": row.kind,
-        "step_id": row.step_id,
+        "step_id": row.of_step,
         "name": row.name,
         "started_at": timestamp(row.started_at),
         "ended_at": timestamp(row.ended_at),
