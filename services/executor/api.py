@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ..errors import InvalidReply
-from ..messages.ids import JobId, RunId, is_ulid, run_partition, signal_partition
+from ..messages.ids import FunctionKey, JobId, RunId, is_ulid, run_partition, signal_partition
 from ..runs.checkpoints import HINTS, RESULTS
 from ..runs.facts import CancelRequested, Fact, StepsCheckpointed
 from ..runs.replies import parse_ops
@@ -72,6 +72,7 @@ class OwnerApi:
             Route("/runs/{run_id}/cancel", self.cancel, methods=["POST"]),
             Route("/runs/{run_id}/checkpoint", self.checkpoint, methods=["POST"]),
             Route("/signals", self.signal, methods=["POST"]),
+            Route("/deduplicated", self.deduplicated, methods=["GET"]),
         ]
 
     async def actions(self, request: Request) -> Response:
@@ -155,6 +156,20 @@ class OwnerApi:
             return _error(503, "the signal could not be committed in time; it may arrive nevertheless")
         if run_id is None:
             return _error(404, f"no run waits for the signal {sent.signal[:200]!r}")
+        return _json(200, orjson.dumps({"run_id": run_id}))
+
+    async def deduplicated(self, request: Request) -> Response:
+        """Which run a function has started for an event id (or another key) within a day. 404 while it has none."""
+        asked = request.query_params
+        partition, function, event_id = (asked.get(key, "") for key in ("partition", "function", "event_id"))
+        if not (partition.isascii() and partition.isdigit() and len(partition) < 10 and function and event_id):
+            return _error(400, "partition, function and event_id are needed")
+        owner = self.ownership.owner(int(partition))
+        if owner is None:
+            return _error(421, "this executor does not own the partition")
+        run_id = owner.started_for(FunctionKey(function), event_id)
+        if run_id is None:
+            return _error(404, f"{function[:200]} has started no run for {event_id[:200]!r}, or not yet")
         return _json(200, orjson.dumps({"run_id": run_id}))
 
     def _live_run(self, request: Request) -> Run | Response:

@@ -20,7 +20,7 @@ from ..functions.table import FunctionTable
 from ..kafka.registry import FunctionRegistry
 from ..messages import keys
 from ..messages.codec import Codec
-from ..messages.ids import JobId, RunId
+from ..messages.ids import FunctionKey, JobId, RunId
 from ..messages.records import (
     CancellationApplied,
     CancelRun,
@@ -237,6 +237,10 @@ class PartitionOwner:
     def load(self, run_id: RunId) -> Run | None:
         """The run as of the last commit, from memory or state."""
         return self._runs.load(run_id)
+
+    def started_for(self, function: FunctionKey, event_id: str) -> RunId | None:
+        """The run that the function started for an event id within the last day, as of the last commit."""
+        return self._runs.draft().deduplicated(function, event_id, self._now())
 
     async def close(self) -> None:
         """Stop writing and let go of the files. Runs under way are continued by the next owner."""

@@ -1,7 +1,7 @@
 """Bulk cancellations: cancel a function's runs by when they started, and by their event.
 
 A cancellation is a record on the functions topic, so that every owner of runs learns of it, and applies it to the runs
-that it holds. It can only look back: runs that start later are not meant. Pure.
+that it holds, and to those that start until its time is over. Pure.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from ..messages.keys import cancellation_key
 from ..messages.records import Cancellation
 from .answers import timestamp
 
-#: Every owner has applied a cancellation long before; commands to runs are kept for a week.
-KEPT_MS = 30 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+#: Owners of runs look at a cancellation no more when its time is over for this long.
+KEPT_MS = 30 * DAY_MS
+MAX_AHEAD_MS = 366 * DAY_MS
 MAX_CANCELLATIONS = 1000
 #: Installations have no environments; clients expect their id nevertheless.
 NO_ID = "00000000-0000-0000-0000-000000000000"
@@ -47,8 +49,8 @@ def read_request(body: bytes, now: int) -> CancellationRequest:
         started_before=_time(sent, "started_before"),
         condition=_condition(sent.get("if")),
     )
-    if request.started_before > now:
-        raise InvalidInput("started_before: must be in the past; runs that start later cannot be cancelled in advance")
+    if request.started_before > now + MAX_AHEAD_MS:
+        raise InvalidInput("started_before: is more than a year ahead; to stop a function, remove it from its app")
     if request.started_after >= request.started_before:
         raise InvalidInput("started_after: must be before started_before")
     return request
@@ -57,12 +59,16 @@ def read_request(body: bytes, now: int) -> CancellationRequest:
 def plan(table: FunctionTable, wanted: Cancellation, now: int) -> tuple[TableRecord, ...]:
     """The records to write: the new cancellation, and tombstones for those that are long past."""
     known = table.cancellations()
-    past = [Forgotten(cancellation_key(c.id).decode()) for c in known if c.created_at < now - KEPT_MS]
+    past = [Forgotten(cancellation_key(each.id).decode()) for each in known if _is_past(each, now)]
     if len(known) - len(past) >= MAX_CANCELLATIONS:
         raise InvalidInput(
             f"there are {MAX_CANCELLATIONS} cancellations; delete some with DELETE /v1/cancellations/<id>"
         )
     return (*past, wanted)
+
+
+def _is_past(cancellation: Cancellation, now: int) -> bool:
+    return max(cancellation.created_at, cancellation.started_before) + KEPT_MS < now
 
 
 def cancellation_of(request: CancellationRequest, id_: str, function: FunctionKey, now: int) -> Cancellation:

@@ -5,7 +5,9 @@ The run's id is known before the run is: it follows from the function and the ev
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import quote
@@ -29,6 +31,9 @@ from .function_names import named, named_in_app, unknown
 from .publish import Publisher
 
 MAX_KEY_CHARACTERS = 512
+#: How long a caller with an idempotency key waits for the run's owner to take the command.
+FIRST_RUN_SECONDS = 10.0
+PAUSE_SECONDS = 0.02
 _KEY = "idempotency_key"
 
 
@@ -96,12 +101,12 @@ class InvokeApi:
         """
         owner = run_partition(start.run_id, self.partitions)
         function, key = quote(start.function, safe=""), quote(start.dedupe_key or "", safe="")
-        path = f"/deduplicated?partition={owner}&function={function}&event_id={key}"
-        found = await self.forwarding.answer(Question(owner, "GET", path))
-        if found.status_code != 200:
-            raise Unavailable(
-                f"the run was asked for, but its owner does not say so yet ({found.status_code}); send again"
-            )
+        question = Question(owner, "GET", f"/deduplicated?partition={owner}&function={function}&event_id={key}")
+        deadline = time.monotonic() + FIRST_RUN_SECONDS
+        while (found := await self.forwarding.answer(question)).status_code != 200:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the run's owner has not taken it in yet; send it again with the same {_KEY}")
+            await asyncio.sleep(PAUSE_SECONDS)
         return RunId(found.json()["run_id"])
 
 

@@ -23,7 +23,7 @@ from penstock.runs.run import Run
 from penstock.runs.turn import Rules
 from penstock.state.memory import MemoryStore
 
-from .world import CODEC, App, Died, LogChangelog, World, ended, returned, start, steps, three_steps
+from .world import CODEC, FN, App, Died, LogChangelog, World, ended, returned, start, steps, three_steps
 
 
 def asleep(owner: PartitionOwner, run_id: RunId) -> bool:
@@ -162,6 +162,8 @@ async def test_the_same_event_id_starts_one_run() -> None:
     await world.deliver(owner)
     await world.run_until(owner, lambda: ended(owner, first.run_id, world.commands[2].run_id))
     assert owner.load(world.commands[1].run_id) is None
+    assert owner.started_for(FN, "order-1") == first.run_id
+    assert owner.started_for(FN, "order-3") is None
     await owner.close()
 
     world.commands.append(start("d", dedupe="order-1"))
