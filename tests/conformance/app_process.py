@@ -71,6 +71,10 @@ class AppProcess:
     def counts(self, run: str) -> Counter[str]:
         return Counter(line["what"] for line in self.journal(run))
 
+    def entered(self, run: str, times: int) -> bool:
+        """Whether the run's function was entered so often."""
+        return self.counts(run)["enter"] >= times
+
     def stop(self) -> None:
         self._process.kill()
 

@@ -11,6 +11,7 @@ import pytest
 
 from ..stack import Stack
 from .app_process import AppProcess
+from .outside import Outside
 from .scenarios import DATA, scenarios_of
 from .sdks import BY_NAME, Sdk
 from .server import Server
@@ -51,11 +52,21 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def sdk(request: pytest.FixtureRequest, server: Server) -> Iterator[RunningSdk]:
+def outside() -> Iterator[Outside]:
+    """A server that is none of ours, for requests that steps ask for."""
+    outside = Outside()
+    yield outside
+    outside.close()
+
+
+@pytest.fixture(scope="session")
+def sdk(request: pytest.FixtureRequest, server: Server, outside: Outside) -> Iterator[RunningSdk]:
     """The parametrised SDK's app, synced, with the events of all its scenarios sent by the very next request."""
     chosen = BY_NAME[request.param]
     name = f"{chosen.name.replace('.', '-')}-{uuid.uuid4().hex[:6]}"
-    app = AppProcess(name, chosen.command(), {"INNGEST_DEV": server.url, **chosen.environment})
+    app = AppProcess(
+        name, chosen.command(), {"INNGEST_DEV": server.url, "CONFORMANCE_OUTSIDE": outside.url, **chosen.environment}
+    )
     try:
         app.wait_ready().sync()
         names = [scenario.name for scenario in scenarios_of(chosen.name)] + ["no-step"]

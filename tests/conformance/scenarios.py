@@ -6,8 +6,10 @@ often the server called the app in all, which is exact: one call too many is wor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from .coordination import COORDINATION, SIGNALLING
+from .scenario import Gap, Scenario
 
 DATA = {"n": 20}
 VALUES: list[Any] = [
@@ -23,36 +25,6 @@ VALUES: list[Any] = [
     {"data": 1},
     {"error": "no"},
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """At least `seconds` pass between two notes of the journal, and not many more."""
-
-    earlier: str
-    later: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One function and what must come of it."""
-
-    name: str
-    #: The feature, in a user's words.
-    says: str
-    #: `step:attempt` for each time the code of a step ran.
-    steps: tuple[str, ...] = ()
-    calls: int = 1
-    output: Any = None
-    #: Message of the error body when the run must fail.
-    error: str | None = None
-    gap: Gap | None = None
-    #: Calls where an SDK differs: it plans, catches or reports in its own way.
-    calls_of: dict[str, int] = field(default_factory=dict)
-
-    def calls_with(self, sdk: str) -> int:
-        return self.calls_of.get(sdk, self.calls)
 
 
 PYTHONS = ("python-fastapi", "python-flask", "python-streamed")
@@ -194,7 +166,14 @@ RACE_WINNER = Scenario(
     {"winner": "fast", "after": "went on"},
 )
 
-NOT_IN = {"go-0.7": {"sleep-until", "race"}}  # that version has neither
+#: What an SDK does not offer; `docs/sdk-support.md` says it to users.
+NOT_IN = {
+    "python": {each.name for each in SIGNALLING}
+    | {"wait-match", "wait-past", "fetch", "fetch-status", "fetch-failure"},
+    "typescript": set(),
+    "go-0.16": {"invoke-by-id", "wait-match", "wait-past"},
+    "go-0.7": {"sleep-until", "race"} | {each.name for each in COORDINATION},
+}
 #: An SDK that streams wraps every answer in another: enough to see each kind of answer once.
 STREAMED = {
     "single",
@@ -212,6 +191,6 @@ STREAMED = {
 def scenarios_of(sdk: str) -> list[Scenario]:
     """What the SDK's app offers and is asked for."""
     more = [RACE_WINNER] if sdk.startswith("typescript") else []
-    without = NOT_IN.get(sdk, set())
-    offered = [scenario for scenario in (*SCENARIOS, *more) if scenario.name not in without]
+    without = next(names for family, names in NOT_IN.items() if sdk.startswith(family))
+    offered = [scenario for scenario in (*SCENARIOS, *more, *COORDINATION) if scenario.name not in without]
     return [scenario for scenario in offered if scenario.name in STREAMED or not sdk.endswith("-streamed")]

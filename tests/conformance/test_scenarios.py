@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from .app_process import gap_seconds
+from .app_process import gap_seconds, wait_until
 from .conftest import RunningSdk
-from .scenarios import DATA, Scenario, scenarios_of
+from .scenario import Scenario
+from .scenarios import DATA, scenarios_of
 from .sdks import SDKS
 from .server import Server
 
@@ -24,9 +26,15 @@ PAIRS = [pytest.param(sdk.name, each, id=f"{sdk.name}-{each.name}") for sdk in S
 @pytest.mark.parametrize(("sdk", "scenario"), PAIRS, indirect=["sdk"], scope="session")
 def test_a_scenario_runs_as_in_the_table(server: Server, sdk: RunningSdk, scenario: Scenario) -> None:
     """Status and result, each run of a step's code, the number of calls and the times are those of the scenario."""
-    outcome = server.wait_outcome(sdk.events[scenario.name])
-    if scenario.error is None:
-        assert (outcome.status, outcome.output) == ("Completed", scenario.output)
+    run = server.wait_run(sdk.events[scenario.name])
+    for send in scenario.sends:
+        wait_until(partial(sdk.app.entered, run, send.entered), f"{run} is entered {send.entered} times")
+        server.send({"name": f"{sdk.app.name}/{send.name}", "data": send.data, "id": f"{sdk.app.name}-{send.own_id}"})
+    outcome = server.wait_ended(run)
+    if scenario.cancelled:
+        assert outcome.status == "Cancelled", outcome
+    elif scenario.error is None:
+        assert (outcome.status, outcome.output) == ("Completed", scenario.output_of(sdk.app.name))
     else:
         assert outcome.status == "Failed", outcome
         assert scenario.error in outcome.message()

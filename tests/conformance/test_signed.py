@@ -18,7 +18,8 @@ from penstock.cli.ports import free_port
 from ..stack import Stack
 from .app_process import AppProcess, wait_until
 from .conftest import RETRY_SECONDS
-from .scenarios import DATA, Scenario, scenarios_of
+from .scenario import Scenario
+from .scenarios import DATA, scenarios_of
 from .sdks import BY_NAME
 from .server import Server
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import fastapi
@@ -12,14 +10,9 @@ import inngest
 import inngest.fast_api
 import uvicorn
 
-from .journal import Journal
-from .settings import APP, listen
-
-client = inngest.Inngest(app_id=APP)
-journal = Journal()
-functions: list[inngest.Function[Any]] = []
-
-Handler = Callable[[inngest.Context], Awaitable[Any]]
+from . import async_coordination  # noqa: F401  its functions register themselves
+from .async_functions import client, fail, functions, journal, scenario, step
+from .settings import listen
 
 VALUES: list[Any] = [
     None,
@@ -34,36 +27,6 @@ VALUES: list[Any] = [
     {"data": 1},
     {"error": "no"},
 ]
-
-
-def scenario(name: str, retries: int = 0) -> Callable[[Handler], None]:
-    """Register a function for the event `<app>/<name>` that notes every time it is entered."""
-
-    def register(handler: Handler) -> None:
-        async def entered(ctx: inngest.Context) -> Any:
-            journal.note(ctx.run_id, "enter")
-            return await handler(ctx)
-
-        trigger = inngest.TriggerEvent(event=f"{APP}/{name}")
-        functions.append(client.create_function(fn_id=name, trigger=trigger, retries=retries)(entered))
-
-    return register
-
-
-async def step(ctx: inngest.Context, name: str, result: Callable[[], Any], hold: int = 0) -> Any:
-    """A step that notes that its code ran; with `hold`, only once the function was entered that many times."""
-
-    async def code() -> Any:
-        journal.note(ctx.run_id, f"step:{name}:{ctx.attempt}")
-        if hold:
-            await asyncio.to_thread(journal.hold, ctx.run_id, "enter", hold)
-        return result()
-
-    return await ctx.step.run(name, code)
-
-
-def fail(error: Exception) -> Any:
-    raise error
 
 
 @scenario("single")

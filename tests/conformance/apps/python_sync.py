@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -11,14 +10,9 @@ import inngest
 import inngest.flask
 import werkzeug.serving
 
-from .journal import Journal
-from .settings import APP, PORT
-
-client = inngest.Inngest(app_id=APP)
-journal = Journal()
-functions: list[inngest.Function[Any]] = []
-
-Handler = Callable[[inngest.ContextSync], Any]
+from . import sync_coordination  # noqa: F401  its functions register themselves
+from .settings import PORT
+from .sync_functions import client, fail, functions, journal, scenario, step
 
 VALUES: list[Any] = [
     None,
@@ -33,36 +27,6 @@ VALUES: list[Any] = [
     {"data": 1},
     {"error": "no"},
 ]
-
-
-def scenario(name: str, retries: int = 0) -> Callable[[Handler], None]:
-    """Register a function for the event `<app>/<name>` that notes every time it is entered."""
-
-    def register(handler: Handler) -> None:
-        def entered(ctx: inngest.ContextSync) -> Any:
-            journal.note(ctx.run_id, "enter")
-            return handler(ctx)
-
-        trigger = inngest.TriggerEvent(event=f"{APP}/{name}")
-        functions.append(client.create_function(fn_id=name, trigger=trigger, retries=retries)(entered))
-
-    return register
-
-
-def step(ctx: inngest.ContextSync, name: str, result: Callable[[], Any], hold: int = 0) -> Any:
-    """A step that notes that its code ran; with `hold`, only once the function was entered that many times."""
-
-    def code() -> Any:
-        journal.note(ctx.run_id, f"step:{name}:{ctx.attempt}")
-        if hold:
-            journal.hold(ctx.run_id, "enter", hold)
-        return result()
-
-    return ctx.step.run(name, code)
-
-
-def fail(error: Exception) -> Any:
-    raise error
 
 
 @scenario("single")

@@ -7,6 +7,8 @@ import socket
 
 APP = os.environ.get("CONFORMANCE_APP", "app")
 PORT = int(os.environ.get("CONFORMANCE_PORT", "0"))
+#: A server that steps may make requests to.
+OUTSIDE = os.environ.get("CONFORMANCE_OUTSIDE", "http://127.0.0.1:9")
 
 
 def listen() -> socket.socket:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -30,21 +29,21 @@ var values = []any{
 }
 
 func main() {
-	app := os.Getenv("CONFORMANCE_APP")
 	client, err := inngestgo.NewClient(inngestgo.ClientOpts{AppID: app})
 	if err != nil {
 		panic(err)
 	}
 	for name, f := range scenarios {
-		register(client, app, name, f)
+		register(client, name, f)
 	}
+	coordinate(client)
 	mux := http.NewServeMux()
 	mux.Handle("/api/inngest", client.Serve())
 	mux.Handle("/journal/", notes)
 	serve(mux)
 }
 
-func register(client inngestgo.Client, app, name string, s scenario) {
+func register(client inngestgo.Client, name string, s scenario) {
 	opts := inngestgo.FunctionOpts{ID: name, Name: name, Retries: inngestgo.IntPtr(s.retries)}
 	trigger := inngestgo.EventTrigger(app+"/"+name, nil)
 	entered := func(ctx context.Context, in input) (any, error) {

@@ -1,49 +1,13 @@
 // The scenarios with the TypeScript SDK, served by its own Node server; see ../scenarios.py for what each must do.
 import http from "node:http";
-import { Inngest, NonRetriableError, RetryAfterError, StepError } from "inngest";
+import { NonRetriableError, RetryAfterError, StepError } from "inngest";
 import { serve } from "inngest/node";
+import { client, fail, functions, journal, scenario, step } from "./functions.mjs";
+import "./coordination.mjs";
 
-const APP = process.env.CONFORMANCE_APP ?? "app";
-const HOLD_MILLIS = 30_000;
-// The server's calls are counted exactly when the SDK does not checkpoint, which it does by default.
-const CHECKPOINTING = process.env.CONFORMANCE_CHECKPOINTING === "1";
 const VALUES = [
   null, "", 0, false, [], {}, "žluťoučký 💡\u2028", 1.5, Number.MAX_SAFE_INTEGER, { data: 1 }, { error: "no" },
 ];
-
-const client = new Inngest({ id: APP, checkpointing: CHECKPOINTING });
-const functions = [];
-const journal = new Map();
-
-const note = (run, what) => journal.set(run, [...(journal.get(run) ?? []), { what, at: Date.now() }]);
-const count = (run, what) => (journal.get(run) ?? []).filter((line) => line.what === what).length;
-
-async function hold(run, what, times) {
-  for (const end = Date.now() + HOLD_MILLIS; count(run, what) < times; ) {
-    if (Date.now() > end) throw new Error(`${what} was noted ${count(run, what)} times, waited for ${times}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-function scenario(id, retries, handler) {
-  const enter = (ctx) => {
-    note(ctx.runId, "enter");
-    return handler(ctx);
-  };
-  functions.push(client.createFunction({ id, retries, triggers: { event: `${APP}/${id}` } }, enter));
-}
-
-// A step that notes that its code ran; with `holdEntries`, only once the function was entered that many times.
-const step = (ctx, id, result, holdEntries = 0) =>
-  ctx.step.run(id, async () => {
-    note(ctx.runId, `step:${id}:${ctx.attempt}`);
-    if (holdEntries) await hold(ctx.runId, "enter", holdEntries);
-    return result();
-  });
-
-const fail = (error) => {
-  throw error;
-};
 
 scenario("single", 0, (ctx) => step(ctx, "only", () => ctx.event.data.n + 1));
 

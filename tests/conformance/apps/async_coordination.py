@@ -1,0 +1,260 @@
+"""What a step can ask for besides running code, with async functions: others' events, other functions, requests."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable
+from typing import Any
+
+import inngest
+from inngest.experimental.ai import openai
+
+from .async_functions import fail, function, journal, scenario, step
+from .settings import APP, OUTSIDE
+
+HOUR = datetime.timedelta(hours=1)
+SECOND = datetime.timedelta(seconds=1)
+
+
+async def caught(step: Awaitable[Any]) -> Any:
+    """What an error of the step says, where the function expects one."""
+    try:
+        return await step
+    except inngest.StepError as error:
+        return {"caught": error.message}
+
+
+@scenario("child")
+async def _child(ctx: inngest.Context) -> Any:
+    return {"doubled": int(str(ctx.event.data["n"])) * 2, "by": ctx.event.name}
+
+
+@scenario("child-nothing")
+async def _child_nothing(ctx: inngest.Context) -> Any:
+    return None
+
+
+@scenario("child-broken")
+async def _child_broken(ctx: inngest.Context) -> Any:
+    raise ValueError("the child is broken")
+
+
+@scenario("child-asleep", cancel=[inngest.Cancel(event=f"{APP}/child-asleep.stop")])
+async def _child_asleep(ctx: inngest.Context) -> Any:
+    if "parent" in ctx.event.data:
+        journal.note(str(ctx.event.data["parent"]), f"child:{ctx.run_id}")
+    await ctx.step.sleep("hour", HOUR)
+
+
+@scenario("invoke")
+async def _invoke(ctx: inngest.Context) -> Any:
+    return await ctx.step.invoke("child", function=_child, data=ctx.event.data)
+
+
+@scenario("invoke-by-id")
+async def _invoke_by_id(ctx: inngest.Context) -> Any:
+    return await ctx.step.invoke_by_id("child", app_id=APP, function_id="child", data=ctx.event.data)
+
+
+@scenario("invoke-nothing")
+async def _invoke_nothing(ctx: inngest.Context) -> Any:
+    return await ctx.step.invoke("child", function=_child_nothing)
+
+
+@scenario("invoke-failure")
+async def _invoke_failure(ctx: inngest.Context) -> Any:
+    return await caught(ctx.step.invoke("child", function=_child_broken))
+
+
+@scenario("invoke-failure-uncaught", retries=3)
+async def _invoke_failure_uncaught(ctx: inngest.Context) -> Any:
+    await ctx.step.invoke("child", function=_child_broken)
+
+
+@scenario("invoke-timeout")
+async def _invoke_timeout(ctx: inngest.Context) -> Any:
+    await step(ctx, "before", lambda: 1)
+    found = await caught(ctx.step.invoke("child", function=_child_asleep, timeout=SECOND))
+    return await step(ctx, "after", lambda: found)
+
+
+@scenario("invoke-unknown")
+async def _invoke_unknown(ctx: inngest.Context) -> Any:
+    return await caught(ctx.step.invoke_by_id("child", function_id="nowhere"))
+
+
+@scenario("invoke-cancelled")
+async def _invoke_cancelled(ctx: inngest.Context) -> Any:
+    return await caught(ctx.step.invoke("child", function=_child_asleep, data={"parent": ctx.run_id}))
+
+
+@scenario("received")
+async def _received(ctx: inngest.Context) -> Any:
+    return ctx.event.data
+
+
+@scenario("send-events")
+async def _send_events(ctx: inngest.Context) -> Any:
+    events = [inngest.Event(name=f"{APP}/received", data={"number": number}) for number in range(2)]
+    return await ctx.step.send_event("send", events)
+
+
+@scenario("parallel-all")
+async def _parallel_all(ctx: inngest.Context) -> Any:
+    results = await ctx.group.parallel(
+        (
+            lambda: ctx.step.invoke("child", function=_child, data=ctx.event.data),
+            lambda: step(ctx, "a", lambda: 1),
+            lambda: step(ctx, "b", lambda: 2),
+            lambda: ctx.step.send_event("send", inngest.Event(name=f"{APP}/received", data={"number": 2})),
+        )
+    )
+    return [*results[:3], len(results[3]), await step(ctx, "after", lambda: 3)]
+
+
+def seen(event: inngest.Event | None) -> Any:
+    return None if event is None else {"name": event.name, "id": event.id, "data": event.data}
+
+
+async def wait(ctx: inngest.Context, name: str, condition: str | None = None, timeout: Any = HOUR) -> Any:
+    """What the event brought that the run waited for."""
+    return seen(await ctx.step.wait_for_event(name, event=f"{APP}/{name}", if_exp=condition, timeout=timeout))
+
+
+@scenario("wait-if")
+async def _wait_if(ctx: inngest.Context) -> Any:
+    return await wait(ctx, "wait-if.go", "async.data.n == event.data.n && async.data.mark != 'wrong'")
+
+
+@scenario("wait-either")
+async def _wait_either(ctx: inngest.Context) -> Any:
+    return await wait(ctx, "wait-either.go", "async.data.n == event.data.n || async.data.n > 100")
+
+
+@scenario("wait-any")
+async def _wait_any(ctx: inngest.Context) -> Any:
+    return await wait(ctx, "wait-any.go")
+
+
+@scenario("wait-timeout")
+async def _wait_timeout(ctx: inngest.Context) -> Any:
+    await step(ctx, "before", lambda: 1)
+    found = await wait(ctx, "wait-timeout.go", timeout=SECOND)
+    return await step(ctx, "after", lambda: {"found": found})
+
+
+@scenario("wait-trigger")
+async def _wait_trigger(ctx: inngest.Context) -> Any:
+    return await wait(ctx, "wait-trigger", timeout=SECOND)
+
+
+@scenario("wait-parallel")
+async def _wait_parallel(ctx: inngest.Context) -> Any:
+    return await ctx.group.parallel(
+        (
+            lambda: wait(ctx, "wait-parallel.one"),
+            lambda: wait(ctx, "wait-parallel.two", timeout=SECOND),
+            lambda: wait(ctx, "wait-parallel.three"),
+        )
+    )
+
+
+@scenario("wait-twice")
+async def _wait_twice(ctx: inngest.Context) -> Any:
+    first = await ctx.step.wait_for_event("first", event=f"{APP}/wait-twice.go", timeout=HOUR)
+    second = await ctx.step.wait_for_event("second", event=f"{APP}/wait-twice.go", timeout=HOUR)
+    return [seen(first), seen(second)]
+
+
+@scenario("wait-lookback")
+async def _wait_lookback(ctx: inngest.Context) -> Any:
+    event = inngest.Event(id=f"{APP}-answer", name=f"{APP}/wait-lookback.go", data={"n": 20})
+    await ctx.step.send_event("ask", event)
+    return await wait(ctx, "wait-lookback.go", "async.data.n == event.data.n")
+
+
+@scenario("wait-condition", retries=3)
+async def _wait_condition(ctx: inngest.Context) -> Any:
+    return await wait(ctx, "wait-condition.go", "async.data.n == == 1")
+
+
+@scenario("wait-many")
+async def _wait_many(ctx: inngest.Context) -> Any:
+    return await wait(ctx, "wait-many.go", "async.data.group == event.data.group")
+
+
+@scenario("cancel-on", cancel=[inngest.Cancel(event=f"{APP}/cancel-on.stop", if_exp="async.data.n == event.data.n")])
+async def _cancel_on(ctx: inngest.Context) -> Any:
+    await step(ctx, "before", lambda: 1)
+    await ctx.step.sleep("hour", HOUR)
+
+
+@scenario("cancel-on-late", cancel=[inngest.Cancel(event=f"{APP}/cancel-on-late.stop", timeout=SECOND)])
+async def _cancel_on_late(ctx: inngest.Context) -> Any:
+    await ctx.step.sleep("past the timeout", datetime.timedelta(seconds=2))
+    await ctx.step.send_event("stop", inngest.Event(name=f"{APP}/cancel-on-late.stop"))
+    await ctx.step.sleep("a while", SECOND)
+    return "went on"
+
+
+@scenario("infer")
+async def _infer(ctx: inngest.Context) -> Any:
+    adapter = openai.Adapter(auth_key="a-key", base_url=f"{OUTSIDE}/v1", model="a-model")
+    answer = await ctx.step.ai.infer("ask", adapter=adapter, body={"messages": [{"role": "user", "content": "hi"}]})
+    return answer["choices"]
+
+
+@scenario("infer-failure")
+async def _infer_failure(ctx: inngest.Context) -> Any:
+    adapter = openai.Adapter(auth_key="a-key", base_url=f"{OUTSIDE}/broken", model="a-model")
+    try:
+        await ctx.step.ai.infer("ask", adapter=adapter, body={"messages": []})
+    except inngest.StepError as error:
+        return error.name
+
+
+async def _failure(ctx: inngest.Context) -> Any:
+    journal.note(str(ctx.event.data["run_id"]), f"failure:{ctx.run_id}")
+    return ctx.event.data
+
+
+@scenario("on-failure", retries=1, on_failure=_failure)
+async def _on_failure(ctx: inngest.Context) -> Any:
+    await step(ctx, "broken", lambda: fail(ValueError("it is broken")))
+
+
+@scenario("observed", cancel=[inngest.Cancel(event=f"{APP}/observed.stop")])
+async def _observed(ctx: inngest.Context) -> Any:
+    what = ctx.event.data["what"]
+    if what == "fail":
+        raise ValueError("it was asked to")
+    if what == "sleep":
+        await ctx.step.sleep("hour", HOUR)
+    return {"what": what}
+
+
+def observer(ending: str) -> None:
+    """A function that is told of the ends of `observed`."""
+    expression = f"event.data.function_id == '{APP}-observed'"
+    trigger = inngest.TriggerEvent(event=f"inngest/function.{ending}", expression=expression)
+
+    @function(f"observer-{ending}", trigger)
+    async def _observer(ctx: inngest.Context) -> Any:
+        journal.note(str(ctx.event.data["run_id"]), f"{ending}:{ctx.run_id}")
+        return ctx.event.data
+
+
+for each in ("finished", "failed", "cancelled"):
+    observer(each)
+
+
+@scenario("wait-end")
+async def _wait_end(ctx: inngest.Context) -> Any:
+    await ctx.step.send_event("start", inngest.Event(name=f"{APP}/observed", data={"what": "go", "mark": ctx.run_id}))
+    ended = await ctx.step.wait_for_event(
+        "end",
+        event="inngest/function.finished",
+        if_exp=f"async.data.event.data.mark == '{ctx.run_id}'",
+        timeout=HOUR,
+    )
+    return None if ended is None else ended.data["result"]
