@@ -104,7 +104,7 @@ def _try_again(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, ret
 
 
 def _overtaken(turn: Turn, job: JobScheduled) -> None:
-    """The step that the call was for has its result already, by a checkpoint or otherwise: there is nothing to retry."""
+    """The step that the call is for has its result, by a checkpoint or otherwise: there is nothing to retry."""
     turn.remove(job.job_id)
     if job.step_id in turn.run.pending or reported_by(turn, job, job.step_id):
         complete(turn, [(job.step_id, job.mode)])

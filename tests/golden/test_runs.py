@@ -91,7 +91,7 @@ class Script:
                 self.now += int(float(rest.removesuffix("s")) * 1000)
             case "rules":
                 limits = {key: int(value) for key, value in _options(rest).items()}
-                self.rules = Rules(linear_retry_seconds=10.0, **limits)  # type: ignore[arg-type]
+                self.rules = Rules(linear_retry_seconds=10.0, **limits)
             case "functions":
                 self.functions = {name: FunctionKey(key) for name, key in _options(rest).items()}
             case _:
