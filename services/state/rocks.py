@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Never
 
 from rocksdict import (
+    AccessType,
     BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
@@ -278,3 +279,24 @@ class RocksStore:
         tables.set_pin_l0_filter_and_index_blocks_in_cache(True)
         tables.set_format_version(5)
         return tables
+
+
+def read_pairs(path: Path) -> tuple[int, Iterator[tuple[bytes, bytes]]]:
+    """The changelog offset of a partition's folder and its pairs without the local ones, as they are on disk.
+
+    May be used while another process owns the folder; `Unavailable` when it cannot be read.
+    """
+    try:
+        database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+        place: bytes | None = database.get(_APPLIED)
+    except Exception as error:
+        raise Unavailable(f"cannot read the state in {path}: {error}") from error
+    offset = -1 if place is None else _PLACE.unpack(place)[0]
+    return offset, _pairs_of(database)
+
+
+def _pairs_of(database: Rdict) -> Iterator[tuple[bytes, bytes]]:
+    for key, value in database.items():
+        if isinstance(key, bytes) and key and not key.startswith(b"\0"):
+            yield key, value
+    database.close()

@@ -1,0 +1,121 @@
+"""The audit of one partition's changelog: it finds what breaks a rule, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.audit.changelog import LATE_MS, ChangelogAudit
+from penstock.messages import keys
+from penstock.messages.codec import Codec
+from penstock.messages.ids import FunctionKey, JobId, RunId, StepId
+from penstock.messages.records import (
+    JobScheduled,
+    OffsetApplied,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+)
+
+CODEC = Codec()
+T0 = 1_700_000_000_000
+RUN = RunId("01J00000000000000000000000")
+JOB = JobId("discover/start")
+
+STARTED = RunStarted(RUN, FunctionKey("a/f"), 1, ("{}",), ("e",), 5, T0, T0)
+STEP = StepFinished(RUN, StepId("s"), 0, "StepRun", "s", "1", T0, T0)
+ENDED = RunEnded(RUN, "Completed", "1", T0, T0 + 9)
+
+
+def call(due_at: int = T0) -> JobScheduled:
+    return JobScheduled(RUN, JOB, "call", StepId("step"), due_at, T0)
+
+
+def sleep(due_at: int, wait_key: str = "") -> JobScheduled:
+    return JobScheduled(RUN, JobId("sleep/s"), "sleep", StepId("s"), due_at, T0, wait_key=wait_key)
+
+
+Entry = tuple[bytes, Record | None]
+START: Entry = (keys.run_key(RUN), STARTED)
+WORK: Entry = (keys.job_key(RUN, JOB), call())
+RESULT: Entry = (keys.step_key(RUN, StepId("s")), STEP)
+DONE: Entry = (keys.job_key(RUN, JOB), None)
+END: Entry = (keys.end_key(RUN), ENDED)
+
+
+def audited(entries: Sequence[Entry], now: int = T0) -> ChangelogAudit:
+    audit = ChangelogAudit(0, CODEC)
+    for offset, (key, record) in enumerate(entries):
+        audit.take(offset, key, None if record is None else CODEC.encode(record))
+    audit.finish(now)
+    return audit
+
+
+def rules(entries: Sequence[Entry], now: int = T0) -> list[str]:
+    return [finding.rule for finding in audited(entries, now).findings.kept]
+
+
+def test_a_run_that_begins_works_and_ends_is_clean() -> None:
+    """And counted, so that a clean audit of nothing can be told from it."""
+    audit = audited([START, WORK, RESULT, DONE, END])
+    assert audit.findings.clean
+    assert audit.findings.checked["ended runs"] == audit.findings.checked["steps"] == 1
+
+
+def test_a_purged_run_leaves_nothing_to_complain_about() -> None:
+    """Its tombstones come behind its end, and a run of the same id may begin anew."""
+    purge: list[Entry] = [(key, None) for key, _ in (RESULT, START, END)]
+    audit = audited([START, WORK, RESULT, DONE, END, *purge])
+    assert audit.findings.clean
+    assert (audit.purged, audit.started, audit.folded) == ({RUN}, set(), {})
+    assert rules([START, WORK, RESULT, DONE, END, *purge, START, WORK]) == []
+
+
+def test_two_starts_two_ends_and_two_results_are_found() -> None:
+    """Each must be written once."""
+    assert rules([START, START, WORK]) == ["one start"]
+    assert rules([START, WORK, RESULT, RESULT]) == ["one result a step"]
+    assert "one end" in rules([START, END, END])
+
+
+def test_what_comes_behind_the_end_is_found() -> None:
+    """A result of a call that was in flight must be discarded; no work may be left."""
+    assert rules([START, WORK, DONE, END, RESULT]) == ["nothing after the end"]
+    assert rules([START, WORK, END]) == ["nothing after the end"]
+
+
+def test_a_run_without_work_is_stuck() -> None:
+    """What may cancel a run does not bring it forward."""
+    assert rules([START]) == ["alive"]
+    cancel = JobScheduled(RUN, JobId("cancel/0"), "cancel", StepId(""), T0 + 9, T0)
+    assert rules([START, (keys.job_key(RUN, JobId("cancel/0")), cancel)]) == ["alive"]
+
+
+def test_a_timer_that_nobody_takes_is_found() -> None:
+    """A sleep that is over by minutes; a call may be under way for long."""
+    key = keys.job_key(RUN, JobId("sleep/s"))
+    assert rules([START, (key, sleep(T0))], T0 + LATE_MS) == []
+    assert rules([START, (key, sleep(T0))], T0 + LATE_MS + 1) == ["on time"]
+    assert rules([START, WORK], T0 + 100 * LATE_MS) == []
+
+
+def test_an_applied_offset_never_goes_back() -> None:
+    """An owner that was fenced and wrote nevertheless would write the offset that it knew."""
+    offsets: list[Entry] = [(keys.OFFSET, OffsetApplied(n)) for n in (3, 7, 7, 5)]
+    assert rules(offsets[:3]) == []
+    assert rules(offsets) == ["one owner"]
+
+
+def test_waits_of_live_jobs_are_named() -> None:
+    """For the comparison with the waits topic."""
+    key = keys.job_key(RUN, JobId("sleep/s"))
+    audit = audited([START, (key, sleep(T0, "ab/c"))])
+    assert audit.wait_keys() == {"ab/c": f"{RUN}/sleep/s"}
+    assert audited([START, (key, sleep(T0, "ab/c")), (key, None), END]).wait_keys() == {}
+
+
+def test_what_cannot_be_decoded_is_found() -> None:
+    """It would make a restore fail."""
+    audit = ChangelogAudit(0, CODEC)
+    audit.take(0, keys.run_key(RUN), b"junk")
+    assert [finding.rule for finding in audit.findings.kept] == ["decodable"]
