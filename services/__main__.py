@@ -6,29 +6,35 @@ only its own.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from .cli.exit_codes import INTERRUPTED, MISUSED, exit_code
+from .cli.signs import READY_PREFIX
+from .errors import PenstockError
 
-from .cli.signs import MISCONFIGURED, READY_PREFIX
-from .errors import InvalidSettings, PenstockError, TopicMismatch
-from .settings import KafkaSettings
+if TYPE_CHECKING:
+    import asyncio
+
+    from .settings import KafkaSettings
 
 
 def main() -> None:
-    """Run the command; exit code 2 for settings and topics that cannot work, 1 for other errors."""
+    """Run the command; what its exit codes mean stands in `cli.exit_codes`. No error of ours shows a traceback."""
     try:
         _command()()
-    except (InvalidSettings, TopicMismatch) as error:
-        _leave(str(error), MISCONFIGURED)
-    except ValidationError as error:
-        _leave(_settings_error(error), MISCONFIGURED)
     except PenstockError as error:
-        _leave(str(error), 1)
+        _leave(str(error), exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it flushes at its end.
+        sys.stderr.close()
+    except ValueError as error:
+        _leave(_settings_error(error), MISUSED)
 
 
 def _command() -> Callable[[], None]:
@@ -50,7 +56,7 @@ def ingest() -> None:
     from .history import api
     from .ingest import service
     from .replay import api as replay_api
-    from .settings import HistorySettings, ReplaySettings, ServerSettings
+    from .settings import HistorySettings, KafkaSettings, ReplaySettings, ServerSettings
 
     kafka = KafkaSettings()
     desk = replay_api.ReplayDesk(ReplaySettings(), kafka)
@@ -68,9 +74,11 @@ def ingest() -> None:
 
 def matcher() -> None:
     """Decide what each event starts."""
+    import asyncio
+
     from .kafka.topics import ensure_topics
     from .matcher import service
-    from .settings import MatcherSettings
+    from .settings import KafkaSettings, MatcherSettings
 
     _log_to_stderr()
     kafka = KafkaSettings()
@@ -81,7 +89,7 @@ def matcher() -> None:
 def executor() -> None:
     """Own partitions of runs and drive them."""
     from .executor import service
-    from .settings import ExecutorSettings
+    from .settings import ExecutorSettings, KafkaSettings
 
     kafka = KafkaSettings()
     _run_async(_with_topics(kafka, service.serve(ExecutorSettings(), kafka, _ready)))
@@ -90,7 +98,7 @@ def executor() -> None:
 def history() -> None:
     """Keep the read model of events and runs."""
     from .history import service
-    from .settings import HistorySettings
+    from .settings import HistorySettings, KafkaSettings
 
     kafka = KafkaSettings()
     _run_async(_with_topics(kafka, service.serve(HistorySettings(), kafka, _ready)))
@@ -99,7 +107,7 @@ def history() -> None:
 def replayer() -> None:
     """Carry out replays and backfills."""
     from .replay import service
-    from .settings import ReplaySettings
+    from .settings import KafkaSettings, ReplaySettings
 
     kafka = KafkaSettings()
     _run_async(_with_topics(kafka, service.serve(ReplaySettings(), kafka, _ready)))
@@ -137,12 +145,16 @@ async def _with_topics(kafka: KafkaSettings, service: Coroutine[object, object, 
 
 def _run_async(service: Coroutine[object, object, None]) -> None:
     """Run until it ends or a signal cancels it."""
+    import asyncio
+
     _log_to_stderr()
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         runner.run(_until_signalled(service))
 
 
 async def _until_signalled(service: Coroutine[object, object, None]) -> None:
+    import asyncio
+
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(service)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
@@ -165,7 +177,11 @@ def _log_to_stderr() -> None:
     logging.captureWarnings(True)
 
 
-def _settings_error(error: ValidationError) -> str:
+def _settings_error(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        raise error
     lines = [f"PENSTOCK_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
     return "a setting cannot be used: " + "; ".join(lines)
 

@@ -1,4 +1,4 @@
-"""The commands that are no service: `dev`, `broker`, `topics create`, `topics check`."""
+"""`penstock …`: every command that is no service. What a command needs is imported when it is called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .groups import apps, audit, dead_letters, doctor, events, functions, pull, replays, runs, topics
 
 app = typer.Typer(
     name="penstock",
@@ -17,8 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-topics = typer.Typer(help="Make and check the topics that Penstock needs.", no_args_is_help=True)
-app.add_typer(topics, name="topics")
 
 
 def _show_version(wanted: bool) -> None:
@@ -96,26 +95,18 @@ def broker(
     raise typer.Exit(run_alone(port, None if ephemeral else data_dir, BrokerSettings(), Console(stderr=True)))
 
 
-@topics.command("create")
-def topics_create() -> None:
-    """Make the topics that are missing, then check all."""
-    from ..kafka.topics import create_topics
-    from ..settings import KafkaSettings
-
-    made = create_topics(KafkaSettings())
-    print("created: " + ", ".join(made) if made else "nothing to create")
-    topics_check()
-
-
-@topics.command("check")
-def topics_check() -> None:
-    """Hold the topics against the shape they need; exit code 2 when one differs."""
-    from ..errors import TopicMismatch
-    from ..kafka.topics import check_topics
-    from ..settings import KafkaSettings
-
-    settings = KafkaSettings()
-    problems = check_topics(settings)
-    if problems:
-        raise TopicMismatch("\n".join(problems))
-    print(f"all {len(settings.topics().specs())} topics are as they should be")
+for _name, _group in (
+    ("events", events.app),
+    ("runs", runs.app),
+    ("functions", functions.app),
+    ("apps", apps.app),
+    ("replays", replays.app),
+    ("dead-letters", dead_letters.app),
+    ("topics", topics.app),
+):
+    app.add_typer(_group, name=_name)
+app.command("replay")(replays.replay)
+app.command("pull")(pull.pull)
+app.command("lag")(topics.lag)
+app.command("doctor")(doctor.doctor)
+app.command("audit")(audit.audit)

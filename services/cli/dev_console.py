@@ -13,7 +13,14 @@ from rich.text import Text
 
 from .ready_file import Running, write_ready_file
 
-_COLOURS = {"broker": "magenta", "ingest": "cyan", "matcher": "green", "executor": "yellow", "history": "blue", "replayer": "bright_black"}
+_COLOURS = {
+    "broker": "magenta",
+    "ingest": "cyan",
+    "matcher": "green",
+    "executor": "yellow",
+    "history": "blue",
+    "replayer": "bright_black",
+}
 _NAME_WIDTH = 8
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 

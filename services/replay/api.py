@@ -14,12 +14,12 @@ from starlette.routing import BaseRoute, Route
 from ..errors import InvalidInput, LimitExceeded, Unavailable
 from ..kafka import clients
 from ..kafka.produce import AsyncProducer
+from ..kafka.ranges import fixed_ranges
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
 from ..settings import KafkaSettings, ReplaySettings
 from .desk import Desk, HasEnded, NotFound
 from .log import ReplayLog
-from .ranges import fixed_ranges
 from .requests import parse_request, parse_resume
 from .shapes import replay_shape
 

@@ -22,16 +22,17 @@ from confluent_kafka import KafkaException, Message
 
 from ..errors import PenstockError, Unavailable, UndecodableRecord
 from ..functions.table import FunctionTable
+from ..kafka.arrivals import arrival_of
 from ..kafka.produce import Outgoing
+from ..kafka.ranges import Place
 from ..messages.codec import Codec
 from ..messages.ids import ReplayId, run_partition
-from ..messages.incoming import Arrival, IncomingEvents
+from ..messages.incoming import IncomingEvents
 from ..messages.records import Event, StartRun
 from ..messages.topics import Topics
+from ..pace import Pace
 from .backlog import Backlog
-from .pace import Pace
 from .progress import Counts, Tally
-from .ranges import Place
 from .selection import Selection
 from .starts import start
 from .table import ReplayRecord, ReplayState
@@ -267,17 +268,3 @@ class Carrier:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
-
-
-def arrival_of(message: Message) -> Arrival:
-    """What librdkafka gives, in the words of `messages.incoming`."""
-    headers = message.headers()
-    found = headers if isinstance(headers, list) else []
-    return Arrival(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        message.timestamp()[1],
-        message.value(),
-        [(key, value) for key, value in found if isinstance(value, bytes)],
-    )

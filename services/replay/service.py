@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ..kafka import clients
 from ..kafka.produce import AsyncProducer
+from ..kafka.ranges import RangeReader
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
 from ..messages.ids import ReplayId
@@ -18,7 +19,6 @@ from ..settings import KafkaSettings, ReplaySettings
 from .backlog import CommandBacklog
 from .carrier import Carrier, Ports
 from .log import ReplayLog
-from .ranges import RangeReader
 from .turn import Turn
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from penstock.errors import UndecodableRecord
 from penstock.kafka import clients
 from penstock.messages.codec import Codec
 from penstock.messages.records import RunEnded, RunStarted, StartRun
-from penstock.replay.ranges import RangeReader, fixed_ranges
+from penstock.kafka.ranges import RangeReader, fixed_ranges
 from penstock.settings import KafkaSettings
 from tests.conftest import StartStack
 from tests.stack import Stack, wait_until

@@ -1,8 +1,8 @@
-"""How fast: so many runs a second, and no burst after a pause. Pure: the clock's seconds are an argument."""
+"""How fast: so many a second, and no burst after a pause. Pure: the clock's seconds are an argument."""
 
 from __future__ import annotations
 
-#: Runs are started in portions of this much time, so that what is live finds its place between them.
+#: Runs are started (and events sent) in portions of this much time, so that what is live finds its place between them.
 PORTION_SECONDS = 0.1
 MAX_PORTION = 500
 

@@ -1,4 +1,4 @@
-"""The part of the topics that a replay reads: fixed when it is asked for, read without any consumer group's help."""
+"""A part of some topics, fixed once and then read without any consumer group's help."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..errors import Unavailable
-from ..kafka import clients
 from ..settings import KafkaSettings
+from . import clients
 
 REQUEST_SECONDS = 10.0
 POLL_SECONDS = 0.5
-#: Waiting locally, in KiB: a replay is paced, so little is enough.
+#: Waiting locally, in KiB: whoever reads like this is paced by something else, so little is enough.
 QUEUED_KIB = 8 * 1024
 
 Place = str
@@ -121,7 +121,7 @@ def _partition(settings: KafkaSettings, place: Place, offset: int) -> TopicParti
 
 def _config(settings: KafkaSettings) -> clients.Config:
     """A reader of its own. It never subscribes nor commits, so the group's name is one that nobody joins."""
-    return clients.consumer(settings, "penstock-replay", f"{settings.topic_prefix}replay-reader") | {
+    return clients.consumer(settings, "penstock-ranges", f"{settings.topic_prefix}range-reader") | {
         "enable.partition.eof": True,
         "queued.max.messages.kbytes": QUEUED_KIB,
         "fetch.message.max.bytes": 1024 * 1024,

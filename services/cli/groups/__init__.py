@@ -1,0 +1,1 @@
+"""The commands that talk to a running Penstock, one module a noun. Each imports what it needs when it is called."""
