@@ -14,6 +14,7 @@ from penstock.errors import Unavailable
 from penstock.executor import membership, ownership
 from penstock.executor.membership import GroupMember
 from penstock.executor.ownership import Ownership
+from penstock.executor.partition import FunctionsChanged
 from penstock.settings import KafkaSettings
 
 
@@ -24,6 +25,10 @@ class Owner:
         self.partition = partition
         self.next_command = 0
         self._fails, self._closes = fails, closes
+        self.arrived: list[object] = []
+
+    def put(self, arrival: object) -> None:
+        self.arrived.append(arrival)
 
     async def open(self) -> None:
         pass
@@ -81,6 +86,26 @@ async def test_an_owner_that_does_not_close_is_succeeded(monkeypatch: pytest.Mon
     owned = owning(lambda p: Owner(p, bool(fails and fails.pop()), False), True, monkeypatch)
     await owned.assigned({3})
     await until(lambda: not fails and owned.owner(3))
+    await owned.close()
+
+
+async def test_word_of_new_functions_reaches_every_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that serve are told; a partition without an owner is none to tell."""
+    owners: list[Owner] = []
+
+    def make(partition: int) -> Owner:
+        owners.append(Owner(partition, partition == 2, True))
+        return owners[-1]
+
+    owned = owning(make, False, monkeypatch)
+    await owned.assigned({1, 2, 3})
+    await until(lambda: owned.owner(1) and owned.owner(3) and owned._served[2].task.done())
+    owned.functions_changed()
+    assert {owner.partition: owner.arrived for owner in owners} == {
+        1: [FunctionsChanged()],
+        2: [],
+        3: [FunctionsChanged()],
+    }
     await owned.close()
 
 
