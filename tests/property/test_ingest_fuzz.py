@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import httpx
 from hypothesis import given, settings
@@ -118,3 +119,63 @@ def test_no_registration_breaks_ingest(content: bytes) -> None:
         assert answer.json()["ok"] is True
         again = post(topics, "/fn/register", content)
         assert again.json()["modified"] is False
+
+
+REQUEST_KEYS = (
+    *("signal", "data", "app_id", "function_id", "started_before", "started_after", "if", "idempotency_key"),
+    *("run_id", "qi_id", "request_id", "steps", "name", "id", "ts", "user"),
+)
+likely = JSON | st.sampled_from(
+    ["shop", "shop-import", "2026-08-01T00:00:00Z", "0001-01-01", "event.data.x == 1", "own"]
+)
+requests = st.one_of(
+    st.binary(max_size=200),
+    JSON.map(json.dumps).map(str.encode),
+    rows(REQUEST_KEYS, likely).map(json.dumps).map(str.encode),
+)
+paths = st.sampled_from(
+    [
+        *("/invoke/shop-import", "/v2/apps/shop/functions/import/invoke", "/v1/signals", "/v1/cancellations"),
+        "/v1/checkpoint/01M3250V000000000000000001/async",
+    ]
+)
+
+
+@given(paths, requests, headers)
+@settings(deadline=None, max_examples=200)
+def test_no_request_breaks_the_function_apis(path: str, content: bytes, sent: dict[str, str]) -> None:
+    """200, or 4xx with a reason and nothing written that could be read as success."""
+    topics = MemoryTopics()
+    owner = httpx.Response(200, json={"run_id": "01M3250V000000000000000001"})
+
+    async def ask() -> httpx.Response:
+        async with client(served(topics, owner=lambda _: owner)) as http:
+            await http.post("/fn/register", content=body(function()))
+            return await http.post(path, content=content, headers=sent)
+
+    answer = asyncio.run(ask())
+    assert answer.status_code in (200, 400, 404, 413), answer.text
+    if answer.status_code != 200:
+        assert answer.json()["error"]
+        assert topics.on(TOPICS.run_steps) == []
+        assert topics.table.cancellations() == ()
+
+
+@given(st.text(max_size=60))
+@settings(deadline=None, max_examples=100)
+def test_no_name_breaks_the_function_apis(name: str) -> None:
+    """Whatever stands where a function, an app or an id is expected."""
+    quoted = quote(name, safe="")
+
+    async def ask() -> list[httpx.Response]:
+        async with client(served(MemoryTopics())) as http:
+            await http.post("/fn/register", content=body(function()))
+            return [
+                await http.post(f"/invoke/{quoted}"),
+                await http.post(f"/v2/apps/{quoted}/functions/{quoted}/invoke"),
+                await http.get(f"/v1/apps/{quoted}/functions"),
+                await http.delete(f"/v1/cancellations/{quoted}"),
+            ]
+
+    for answer in asyncio.run(ask()):
+        assert answer.status_code in (200, 307, 400, 404, 405), answer.text

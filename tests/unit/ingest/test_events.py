@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 
+import inngest
 import pytest
+from inngest._internal.client_lib.client import _seed as python_seed
 
 from penstock.errors import InvalidInput
-from penstock.ingest.events import MAX_EVENTS, Seed, parse_seed, read_events
-from penstock.messages.ids import ulid, ulid_millis, ulid_number
+from penstock.functions.starting import start_run
+from penstock.ingest.events import INVOKED, MAX_EVENTS, Seed, parse_seed, read_events, read_invocation
+from penstock.messages.ids import FunctionKey, function_uuid, ulid, ulid_millis, ulid_number
 from penstock.messages.records import Event
 
 NOW = 1_790_000_000_000
@@ -181,3 +184,56 @@ def test_a_broken_seed_is_refused(header: str) -> None:
     """A sender that relies on its seed must hear that it does not work."""
     with pytest.raises(InvalidInput, match="x-inngest-event-id-seed"):
         parse_seed(header)
+
+
+SENT_BY_SDKS = {
+    "python": [{"name": "a/b", "data": {"n": 1}, "ts": NOW}, {"name": "a/c", "data": {}, "ts": NOW}],
+    "typescript": [{"name": "a/b", "data": {"n": 1}, "ts": NOW}, {"name": "a/c", "data": {}, "ts": NOW, "id": "own"}],
+    "go": [{"name": "a/b", "data": {"n": 1}, "user": None}, {"name": "a/c", "data": None, "ts": NOW, "v": "1"}],
+}
+
+
+@pytest.mark.parametrize("sdk", SENT_BY_SDKS)
+def test_a_repeated_sending_step_starts_the_same_runs(sdk: str) -> None:
+    """A step that sends events repeats its POST, with its seed, until it hears an answer: nothing starts twice."""
+    seed = parse_seed(f"{NOW},{b64encode(bytes(range(10))).decode()}")
+    body = json.dumps(SENT_BY_SDKS[sdk]).encode()
+    first, again = (read_events(body, seed, NOW + delay) for delay in (0, 30_000))
+    assert first.error is None
+    assert [event.internal_id for event in first.events] == [event.internal_id for event in again.events]
+    key = FunctionKey("app/f")
+    runs = [[start_run(key, event, "{}", -1) for event in read.events] for read in (first, again)]
+    for start, repeated in zip(*runs, strict=True):
+        assert start.event_ids == repeated.event_ids
+        assert start.dedupe_key == repeated.dedupe_key
+        assert start.run_id == repeated.run_id or start.dedupe_key == "own"
+
+
+def test_the_python_sdks_own_seed_and_event_are_read() -> None:
+    """As the installed package makes them."""
+    sent = inngest.Event(name="a/b", data={"n": 1}, v="2").to_dict()
+    assert isinstance(sent, dict)
+    read = read_events(json.dumps([sent]).encode(), parse_seed(python_seed()), NOW)
+    assert read.error is None
+    (event,) = read.events
+    assert (event.name, event.data, event.v, event.id, event.ts) == ("a/b", '{"n":1}', "2", "", NOW)
+
+
+INVOKED_KEY = FunctionKey("shop/import")
+
+
+@pytest.mark.parametrize("body", [b"", b"  ", b"{}", b'{"data": null, "user": null}'])
+def test_an_invocation_needs_no_body(body: bytes) -> None:
+    """The event says which function it is for, and nothing else."""
+    event = read_invocation(body, SEED.id_of_invocation(), INVOKED_KEY, NOW)
+    assert event.name == INVOKED
+    assert json.loads(event.data) == {"_inngest": {"fn_id": str(function_uuid(INVOKED_KEY))}}
+    assert (event.internal_id, event.received_at, event.source) == (ulid(NOW, bytes(10)), NOW, "invoke")
+
+
+def test_an_invocations_name_and_reserved_data_are_ours() -> None:
+    """What the caller says there is replaced."""
+    body = b'{"Name": "inngest/x", "data": {"n": 1, "_inngest": {"fn_id": "other"}}}'
+    event = read_invocation(body, SEED.id_of_invocation(), INVOKED_KEY, NOW)
+    assert event.name == INVOKED
+    assert json.loads(event.data) == {"n": 1, "_inngest": {"fn_id": str(function_uuid(INVOKED_KEY))}}
