@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING
 
 from .cli.exit_codes import INTERRUPTED, MISUSED, exit_code
@@ -18,6 +18,8 @@ from .errors import PenstockError
 
 if TYPE_CHECKING:
     import asyncio
+
+    from starlette.routing import BaseRoute
 
     from .settings import KafkaSettings
 
@@ -53,19 +55,27 @@ def _parser() -> Callable[[], None]:
 
 def ingest() -> None:
     """Accept events and apps over HTTP, and answer the read API."""
+    from .dashboard.site import site
     from .history import api
+    from .history.past import Past
+    from .history.read import read_model
     from .ingest import service
+    from .ingest.app import Inside
     from .replay import api as replay_api
-    from .settings import HistorySettings, KafkaSettings, ReplaySettings, ServerSettings
+    from .settings import DashboardSettings, HistorySettings, KafkaSettings, ReplaySettings, ServerSettings
 
     kafka = KafkaSettings()
     desk = replay_api.ReplayDesk(ReplaySettings(), kafka)
     routes = [*api.routes(HistorySettings()), *replay_api.routes(desk)]
+    model, dashboard = read_model(HistorySettings()), DashboardSettings()
+
+    def pages(inside: Inside) -> Sequence[BaseRoute]:
+        return site(dashboard, kafka, model, inside.functions, inside.app)
 
     async def serve() -> None:
         # Ingest waits for Kafka by itself, because it answers meanwhile.
         try:
-            await service.serve(ServerSettings(), kafka, routes, _ready)
+            await service.serve(ServerSettings(), kafka, routes, _ready, Past(model), pages)
         finally:
             await desk.close()
 

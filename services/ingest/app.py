@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import PenstockError
+from ..functions.table import FunctionTable
 from ..settings import KafkaSettings, ServerSettings
 from .answers import ServerKind, on_bug, on_http_error, on_penstock_error, on_sender_gone
 from .app_api import AppApi
@@ -29,9 +30,11 @@ from .owners import Owners
 from .publish import Publisher
 from .registrar import Registrar
 from .registration_api import RegistrationApi
+from .repeat_api import Past, RepeatApi
 from .run_api import RunApi
 from .signal_api import SignalApi
 from .status_api import StatusApi
+from .sync_api import Sync, SyncApi
 
 
 def now_ms() -> int:
@@ -47,6 +50,21 @@ class Parts:
     registrar: Registrar
     owners: Owners
     client: httpx.AsyncClient
+    #: What history knows; without it nothing can be repeated.
+    past: Past | None = None
+    #: Syncs the app at a URL now.
+    sync: Sync | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What pages of another room work with: the functions, and this application itself, without a network between."""
+
+    functions: Callable[[], FunctionTable]
+    app: ASGIApp
+
+
+Pages = Callable[[Inside], Sequence[BaseRoute]]
 
 
 class IngestApp:
@@ -71,17 +89,31 @@ def _own_routes(parts: Parts, bodies: BodyReader, partitions: int) -> Iterator[B
     yield from InvokeApi(publisher, forwarding, bodies, partitions, now_ms).routes()
     yield from CancellationApi(publisher, bodies, now_ms).routes()
     yield from AppApi(publisher).routes()
+    if parts.past is not None:
+        yield from RepeatApi(publisher, bodies, parts.past, publisher.topics, now_ms).routes()
+    if parts.sync is not None:
+        yield from SyncApi(publisher, parts.sync).routes()
 
 
 def ingest_app(
-    server: ServerSettings, kafka: KafkaSettings, parts: Parts, more_routes: Sequence[BaseRoute] = ()
+    server: ServerSettings,
+    kafka: KafkaSettings,
+    parts: Parts,
+    more_routes: Sequence[BaseRoute] = (),
+    pages: Pages | None = None,
 ) -> IngestApp:
-    """The application of one ingest process; `more_routes` are other rooms' that it serves along."""
+    """The application of one ingest process; `more_routes` are other rooms' that it serves along, behind the signing
+    key; `pages` are served to browsers and guard themselves."""
+
+    async def itself(scope: Scope, receive: Receive, send: Send) -> None:
+        await made(scope, receive, send)
+
     bodies, signing = BodyReader(server.max_body_bytes), SigningKeys.from_settings(server)
     routes = [
         *RegistrationApi(parts.registrar, signing, bodies, server.mode).routes(),
         *StatusApi(server, parts.publisher, Health(kafka, parts.publisher)).routes(),
         *(Guarded(route, signing) for route in (*_own_routes(parts, bodies, kafka.run_partitions), *more_routes)),
+        *(pages(Inside(lambda: parts.publisher.table, itself)) if pages is not None else ()),
     ]
     others = Starlette(
         routes=routes,
@@ -93,4 +125,5 @@ def ingest_app(
             Exception: on_bug,
         },
     )
-    return IngestApp(EventApi(parts.publisher, EventKeys.from_settings(server), bodies, server.mode, now_ms), others)
+    made = IngestApp(EventApi(parts.publisher, EventKeys.from_settings(server), bodies, server.mode, now_ms), others)
+    return made

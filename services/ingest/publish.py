@@ -74,6 +74,10 @@ class Publisher:
         self.waiting_for = None
 
     @property
+    def topics(self) -> Topics:
+        return self._topics
+
+    @property
     def table(self) -> FunctionTable:
         """The functions known so far; empty while waiting."""
         return self._open[1].table if self._open else FunctionTable()
@@ -98,6 +102,17 @@ class Publisher:
         command = Outgoing(self._topics.run_steps, key, encode(start), partition=owner)
         told = Outgoing(self._topics.internal_events, key, encode(event), seen)
         await self._acknowledged(producer.send_all((command, told)))
+
+    async def start(self, start: StartRun) -> None:
+        """Write the command to the run's owner. Raises as `events` does."""
+        owner = run_partition(start.run_id, self._topics.run_partitions)
+        value = self._codec.encode(start)
+        await self.record(Outgoing(self._topics.run_steps, start.run_id.encode(), value, partition=owner))
+
+    async def record(self, record: Outgoing) -> None:
+        """Write a record as it is. Raises as `events` does."""
+        producer, _registry = self._with_room()
+        await self._acknowledged(producer.send_all((record,)))
 
     async def functions(self, records: Sequence[TableRecord]) -> None:
         """Write records of the functions topic (or tombstones) and wait until our own table holds them.

@@ -20,11 +20,12 @@ from ..kafka.topics import ensure_topics
 from ..messages.codec import Codec
 from ..settings import KafkaSettings, ServerSettings
 from ..web import EmbeddedServer
-from .app import IngestApp, Parts, ingest_app, now_ms
+from .app import IngestApp, Pages, Parts, ingest_app, now_ms
 from .discovery import Discovery
 from .owners import GroupOwners
 from .publish import Bounds, Publisher
 from .registrar import Registrar
+from .repeat_api import Past
 from .sync import AppSync
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,14 @@ PEER_SECONDS = 15.0
 BACKLOG = 2048
 
 
-async def serve(server: ServerSettings, kafka: KafkaSettings, more_routes: Sequence[BaseRoute], ready: Ready) -> None:
+async def serve(
+    server: ServerSettings,
+    kafka: KafkaSettings,
+    more_routes: Sequence[BaseRoute],
+    ready: Ready,
+    past: Past | None = None,
+    pages: Pages | None = None,
+) -> None:
     """Serve HTTP until cancelled; `ready` is told when events are accepted.
 
     Without Kafka it waits, and `/health` and every refused event say so. Raises `InvalidSettings` when the port is
@@ -48,9 +56,9 @@ async def serve(server: ServerSettings, kafka: KafkaSettings, more_routes: Seque
     registrar = Registrar(publisher, now_ms)
     with _listen(server) as listening:
         async with _client() as client:
-            parts = Parts(publisher, registrar, GroupOwners(kafka), client)
-            http = EmbeddedServer(_uvicorn(ingest_app(server, kafka, parts, more_routes)))
             sync = _app_sync(server, registrar, client)
+            parts = Parts(publisher, registrar, GroupOwners(kafka), client, past, sync.sync_now)
+            http = EmbeddedServer(_uvicorn(ingest_app(server, kafka, parts, more_routes, pages)))
             where = f"ingest listens on http://{server.host}:{listening.getsockname()[1]} ({server.mode})"
             work = _take_in(kafka, codec, publisher, sync, lambda: ready(where))
             await _together(http, listening, asyncio.create_task(work))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..functions.config import EventTrigger, FunctionConfig
@@ -39,7 +39,10 @@ class StatusApi:
             *(Route(path, self.drop, methods=[method]) for path, method in _DROPPED),
         ]
 
-    async def root(self, _request: Request) -> Response:
+    async def root(self, request: Request) -> Response:
+        """Browsers go on to the pages; programs get JSON."""
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/runs", 303)
         return answer(200, {"name": "penstock", "version": version("penstock"), "mode": self.settings.mode})
 
     async def tell_health(self, _request: Request) -> Response:

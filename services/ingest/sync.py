@@ -31,6 +31,8 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_AT_ONCE = 16
 #: An app that comes and goes changes its record this often at most.
 RECORD_FAILURE_SECONDS = 30.0
+#: How often somebody who shares a sync under way looks whether it has ended.
+SHARED_LOOK_SECONDS = 0.05
 SYNC_KIND = "x-inngest-sync-kind"
 IN_BAND = "in_band"
 
@@ -104,6 +106,18 @@ class AppSync:
             log.exception("syncing %s failed", url)
         finally:
             progress.running = False
+
+    async def sync_now(self, url: str) -> str | None:
+        """One sync of one app at somebody's wish; what went wrong, if anything. Shares one that is under way."""
+        progress = self._progress.setdefault(url, _Progress())
+        if not progress.running:
+            progress.recorded_at = float("-inf")
+            await self.sync(url)
+            return progress.error
+        async with asyncio.timeout(ANSWER_SECONDS + 5):
+            while progress.running:
+                await asyncio.sleep(SHARED_LOOK_SECONDS)
+        return progress.error
 
     async def _sync_discovered(self, discover: Callable[[], AsyncIterator[str]]) -> None:
         async for url in discover():
