@@ -1,8 +1,4 @@
-"""Compile an expression once, ask it about many events.
-
-Room left for splitting (waits): a condition's tree (`syntax.parse`) is plain data, so a top-level equality
-`async.<path> == <value>` can be taken out of its `_&&_` and the rest built by `evaluation.build`.
-"""
+"""Compile an expression once, ask it about many events. What waits need of it besides is in `split`."""
 
 from __future__ import annotations
 

@@ -211,12 +211,12 @@ def test_a_repeated_sending_step_starts_the_same_runs(sdk: str) -> None:
 
 def test_the_python_sdks_own_seed_and_event_are_read() -> None:
     """As the installed package makes them."""
-    sent = inngest.Event(name="a/b", data={"n": 1}, v="2").to_dict()
+    sent = inngest.Event(name="a/b", data={"n": 1}).to_dict()
     assert isinstance(sent, dict)
     read = read_events(json.dumps([sent]).encode(), parse_seed(python_seed()), NOW)
     assert read.error is None
     (event,) = read.events
-    assert (event.name, event.data, event.v, event.id, event.ts) == ("a/b", '{"n":1}', "2", "", NOW)
+    assert (event.name, event.data, event.id, event.ts) == ("a/b", '{"n":1}', "", NOW)
 
 
 INVOKED_KEY = FunctionKey("shop/import")
