@@ -19,8 +19,9 @@ from ..runs.checkpoints import HINTS, RESULTS
 from ..runs.facts import CancelRequested, Fact, StepsCheckpointed
 from ..runs.replies import parse_ops
 from ..runs.run import Run
+from .arrivals import RunFact, SignalSent
 from .ownership import Ownership
-from .partition import PartitionOwner, RunFact, SignalSent
+from .partition import PartitionOwner
 
 COMMIT_TIMEOUT_SECONDS = 10.0
 

@@ -27,8 +27,9 @@ from ..runs.outcomes import Outcome
 from ..runs.replies import Failed, Reply, Stepped
 from ..runs.requests import CallInput, call_headers, call_url, encode_call, fetches_state
 from ..runs.run import Run
+from .arrivals import RunFact
 from .call import FunctionCall, FunctionCaller
-from .partition import PartitionOwner, RunFact
+from .partition import PartitionOwner
 
 log = logging.getLogger(__name__)
 

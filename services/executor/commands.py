@@ -15,7 +15,8 @@ from ..kafka import clients
 from ..messages.codec import Codec
 from ..messages.records import Record
 from ..settings import KafkaSettings
-from .partition import CommandArrived, PartitionOwner
+from .arrivals import CommandArrived
+from .partition import PartitionOwner
 
 log = logging.getLogger(__name__)
 

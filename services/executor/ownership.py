@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..errors import PenstockError
+from .arrivals import FunctionsChanged
 from .commands import CommandReader
-from .partition import FunctionsChanged, PartitionOwner
+from .partition import PartitionOwner
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The owner of one partition of runs: one writer, one order of things.
 
-Whatever happens to the partition's runs arrives in its inbox and is taken in batches; see `PartitionOwner._turn` for
-the order in which a batch becomes true.
+Whatever happens to the partition's runs arrives in its inbox and is taken in batches. What a batch changes is decided
+in `core`; see `PartitionOwner._turn` for the order in which it becomes true.
 """
 
 from __future__ import annotations
@@ -11,63 +11,27 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from ..errors import Unavailable
-from ..functions.table import FunctionTable
 from ..kafka.registry import FunctionRegistry
-from ..messages import keys
 from ..messages.codec import Codec
 from ..messages.ids import FunctionKey, JobId, RunId
-from ..messages.records import (
-    CancellationApplied,
-    CancelRun,
-    ClaimSignal,
-    CronScheduled,
-    EventDeduplicated,
-    InvokedRunEnded,
-    JobScheduled,
-    OffsetApplied,
-    Record,
-    ReleaseSignal,
-    ResumeRun,
-    RunEnded,
-    SignalAnswered,
-    SignalClaimed,
-    StartRun,
-)
-from ..runs.advance import advance
-from ..runs.cancels import cancel_rules
+from ..messages.records import StartRun
 from ..runs.effects import CallFunction, Effect, ScheduleWake, SendRequest
-from ..runs.facts import (
-    CallAnswered,
-    CancelRequested,
-    EventMet,
-    Fact,
-    InvocationEnded,
-    JobDue,
-    RequestAnswered,
-    SignalHeard,
-    StartRequested,
-    StepsCheckpointed,
-)
-from ..runs.outcomes import Responded
-from ..runs.replies import Failed, Op, Returned, Stepped
+from ..runs.facts import JobDue
 from ..runs.run import Run
 from ..runs.turn import Rules
 from ..state.store import PartitionState
-from . import signals, timers
-from .cancellations import BulkCancellations, CancellationScan, reason_of
+from . import timers
+from .arrivals import Arrival, CommandArrived, FunctionsChanged, RunFact, StateDue, size_of
 from .changelog import Changelog
-from .cron import CronTriggers
+from .core import DAY_MS, PartitionCore
 from .outgoing import Outbox
-from .runstore import Draft, RunStore, fold_changelog
+from .runstore import fold_changelog
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 24 * 3600 * 1000
 #: A local state that has not been written for longer may have missed tombstones that compaction has removed since.
 MAX_LOCAL_AGE_MS = DAY_MS // 2
 MAX_BATCH = 500
@@ -77,51 +41,6 @@ MAX_BATCH_CHARACTERS = 32 * 1024 * 1024
 MAX_TIMERS = 500
 #: How long a start waits for its function to be known here, when the matcher has seen more of the registry.
 REGISTRY_TIMEOUT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class CommandArrived:
-    """A record of the partition's `run-steps`; None when it could not be decoded."""
-
-    offset: int
-    command: Record | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunFact:
-    """Something happened to a run; `applied` is called after the commit that took it in."""
-
-    run_id: RunId
-    fact: Fact
-    applied: Callable[[Run | None], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StateDue:
-    """The index says that this record's time has come."""
-
-    due_at: int
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SignalSent:
-    """Somebody sends a signal that this partition decides about; `data` is JSON text.
-
-    `applied` is told, after the commit, which run it reached, or None.
-    """
-
-    signal: str
-    data: str
-    applied: Callable[[RunId | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionsChanged:
-    """The function table says something new: what follows from it for this partition is to be brought in line."""
-
-
-Arrival = CommandArrived | RunFact | StateDue | SignalSent | FunctionsChanged | CancellationScan
 
 
 class CallMaker(Protocol):
@@ -158,19 +77,14 @@ class PartitionOwner:
         cached_runs: int,
     ) -> None:
         self.partition = partition
-        self.next_command = 0
-        """Offset of the first command that is not part of the state."""
         self._state = state
         self._changelog = changelog
         self._registry = registry
         self._codec = codec
         self._outbox = outbox
         self._calls = calls
-        self._rules = rules
         self._clock = clock
-        self._runs = RunStore(state, codec, cached_runs)
-        self._cron = CronTriggers(partition, outbox.run_partitions, registry.table, state)
-        self._cancellations = BulkCancellations(registry.table, state, codec)
+        self._core = PartitionCore(partition, outbox.run_partitions, state, registry.table, codec, rules, cached_runs)
         self._inbox: deque[Arrival] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"partition-{partition}")
@@ -185,6 +99,11 @@ class PartitionOwner:
         self.closed = False
 
     @property
+    def next_command(self) -> int:
+        """Offset of the first command that is not part of the state."""
+        return self._core.next_command
+
+    @property
     def waiting(self) -> int:
         """Arrivals that are not taken yet."""
         return len(self._inbox)
@@ -196,8 +115,7 @@ class PartitionOwner:
         """
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._take_over)
-        offset = self._runs.record(keys.OFFSET)
-        self.next_command = offset.offset + 1 if isinstance(offset, OffsetApplied) else 0
+        self._core.restored()
         # What the previous owner did by a newer table must not be undone by an older one.
         await self._registry.refresh(REGISTRY_TIMEOUT_SECONDS)
         self.put(FunctionsChanged())
@@ -236,11 +154,11 @@ class PartitionOwner:
 
     def load(self, run_id: RunId) -> Run | None:
         """The run as of the last commit, from memory or state."""
-        return self._runs.load(run_id)
+        return self._core.runs.load(run_id)
 
     def started_for(self, function: FunctionKey, event_id: str) -> RunId | None:
         """The run that the function started for an event id within the last day, as of the last commit."""
-        return self._runs.draft().deduplicated(function, event_id, self._now())
+        return self._core.runs.draft().deduplicated(function, event_id, self._now())
 
     async def close(self) -> None:
         """Stop writing and let go of the files. Runs under way are continued by the next owner."""
@@ -291,11 +209,9 @@ class PartitionOwner:
         """
         await self._know_functions(batch)
         now = self._now()
-        draft = self._runs.draft()
-        effects: list[Effect] = []
-        applied: list[Callable[[], None]] = []
-        for arrival in batch:
-            self._take(arrival, draft, effects, applied, now)
+        self._due_waiting -= sum(isinstance(arrival, StateDue) for arrival in batch)
+        draft = self._core.take(batch, now)
+        offset = -1
         if draft.records:
             loop = asyncio.get_running_loop()
             outgoing = self._outbox.records(draft.messages, now)
@@ -303,17 +219,14 @@ class PartitionOwner:
             if self.closed:
                 return
             self._outbox.committed(outgoing)
-            self._state.apply(draft.changes(), offset, now)
-        elif draft:
-            self._state.apply(draft.changes(), self._state.changelog_offset(), now)
-        for run in draft.runs():
-            self._runs.keep(run)
+        self._core.settle(draft, offset, now)
         for due_at, key in draft.expiring:
             self._expect(StateDue(due_at, key))
-        self._perform(effects)
-        for callback in applied:
-            callback()
-        self._release_idle(draft)
+        self._perform(draft.effects)
+        self.put_all(draft.arrivals)
+        for told in draft.told:
+            told()
+        self._core.release_idle(draft)
 
     async def _know_functions(self, batch: Sequence[Arrival]) -> None:
         """Cause before effect: a start waits until the function that it is for is known here."""
@@ -331,107 +244,6 @@ class PartitionOwner:
         if not await self._registry.reached(needed, REGISTRY_TIMEOUT_SECONDS):
             self._in_vain = needed
             log.warning("partition %s: the functions topic has not been read up to %s yet", self.partition, needed)
-
-    def _take(
-        self,
-        arrival: Arrival,
-        draft: Draft,
-        effects: list[Effect],
-        applied: list[Callable[[], None]],
-        now: int,
-    ) -> None:
-        match arrival:
-            case CommandArrived():
-                if arrival.offset < self.next_command:
-                    return
-                self.next_command = arrival.offset + 1
-                draft.applied(arrival.offset)
-                self._take_command(arrival.command, draft, effects, now)
-            case RunFact():
-                self._advance(arrival.run_id, arrival.fact, draft, effects, now)
-                if arrival.applied is not None:
-                    applied.append(partial(self._tell, arrival.applied, arrival.run_id))
-            case SignalSent():
-                applied.append(partial(arrival.applied, signals.send(arrival.signal, arrival.data, draft, now)))
-            case StateDue():
-                self._due_waiting -= 1
-                self._take_due(arrival, draft, effects, now)
-            case FunctionsChanged():
-                self._cron.reconcile(draft, now)
-                self.put_all(self._cancellations.to_apply(draft, now))
-            case CancellationScan():
-                self._scan(arrival, draft, effects, now)
-
-    def _scan(self, scan: CancellationScan, draft: Draft, effects: list[Effect], now: int) -> None:
-        portion = self._cancellations.look(scan, draft, now)
-        for run_id in portion.cancelled:
-            self._advance(run_id, CancelRequested(reason_of(scan.cancellation)), draft, effects, now)
-        if portion.following is not None:
-            self.put(portion.following)
-
-    def _tell(self, applied: Callable[[Run | None], None], run_id: RunId) -> None:
-        applied(self._runs.load(run_id))
-
-    def _take_command(self, command: Record | None, draft: Draft, effects: list[Effect], now: int) -> None:
-        match command:
-            case StartRun():
-                self._start(command, draft, effects, now)
-            case ClaimSignal():
-                signals.claim(command, draft, now)
-            case ReleaseSignal():
-                signals.release(command, draft, now)
-            case CancelRun() | ResumeRun() | InvokedRunEnded() | SignalAnswered():
-                self._advance(command.run_id, fact_of(command), draft, effects, now)
-            case _:
-                log.warning("partition %s: a command that is none was passed over: %r", self.partition, command)
-
-    def _start(self, command: StartRun, draft: Draft, effects: list[Effect], now: int) -> None:
-        if command.dedupe_key is not None:
-            earlier = draft.deduplicated(command.function, command.dedupe_key, now)
-            if earlier is not None and earlier != command.run_id:
-                log.debug("%s: event id %s has started %s", command.function, command.dedupe_key, earlier)
-                return
-            if earlier is None:
-                key = keys.dedupe_key(command.function, command.dedupe_key)
-                mark = EventDeduplicated(command.function, command.dedupe_key, command.run_id, now + DAY_MS)
-                draft.write(key, mark)
-        fact = start_fact(command, self._registry.table)
-        self._advance(command.run_id, fact, draft, effects, now)
-        run = draft.run(command.run_id)
-        cancellation = None if run is None or run.ended else self._cancellations.at_start(run.started, now)
-        if cancellation is not None:
-            self._advance(command.run_id, CancelRequested(reason_of(cancellation)), draft, effects, now)
-
-    def _advance(self, run_id: RunId, fact: Fact, draft: Draft, effects: list[Effect], now: int) -> None:
-        before = draft.run(run_id)
-        result = advance(before, fact, now, self._rules)
-        if result.entries and result.run is not None:
-            draft.change_run(before, result.run, result.entries)
-        draft.messages += result.messages
-        effects += result.effects
-
-    def _take_due(self, due: StateDue, draft: Draft, effects: list[Effect], now: int) -> None:
-        """The index may be behind the truth: what it points to decides, and a stale pointer is removed."""
-        if due.key in draft.records:
-            return
-        record = self._runs.record(due.key)
-        if record is None or timers.due_of(record) != due.due_at:
-            draft.remove_timer(due.due_at, due.key)
-            return
-        match record:
-            case JobScheduled():
-                self._advance(record.run_id, JobDue(record.job_id), draft, effects, now)
-            case CronScheduled():
-                self._cron.fire(record, draft, now)
-            case EventDeduplicated() | SignalClaimed() | CancellationApplied():
-                draft.remove(due.key)
-                draft.remove_timer(due.due_at, due.key)
-            case RunEnded():
-                for key in self._runs.keys_of(record.run_id):
-                    draft.remove(key)
-                draft.remove_timer(due.due_at, due.key)
-            case _:
-                draft.remove_timer(due.due_at, due.key)
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -500,58 +312,3 @@ class PartitionOwner:
         """The clock, never backwards: what the index was read past must not be in the future again."""
         self._latest = max(self._latest, self._clock())
         return self._latest
-
-    def _release_idle(self, draft: Draft) -> None:
-        """A run that only waits is not kept in memory."""
-        for run in draft.runs():
-            if run.ended is None and all(job.kind not in ("call", "request") for job in run.jobs.values()):
-                self._runs.release(run.id)
-
-
-def size_of(arrival: Arrival) -> int:
-    """Characters of payload that the arrival brings into a commit, about."""
-    match arrival:
-        case CommandArrived(command=StartRun(events=events)):
-            return sum(map(len, events))
-        case CommandArrived(command=ResumeRun(event=text)) | CommandArrived(command=InvokedRunEnded(output=text)):
-            return len(text)
-        case RunFact(fact=CallAnswered(reply=Returned(output=text))) | RunFact(fact=CallAnswered(reply=Failed(text))):
-            return len(text)
-        case RunFact(fact=CallAnswered(reply=Stepped(ops=ops))) | RunFact(fact=StepsCheckpointed(ops=ops)):
-            return sum(map(_size_of_op, ops))
-        case RunFact(fact=RequestAnswered(outcome=Responded(body=body))):
-            return len(body)
-        case SignalSent(data=text):
-            return len(text)
-        case _:
-            return 0
-
-
-def _size_of_op(op: Op) -> int:
-    payload = op.opts.get("payload") or op.opts.get("body")
-    # What a step asks to be sent on is held decoded; its text may be as large as an answer.
-    return len(op.data or "") + len(op.error or "") + (0 if payload is None else len(repr(payload)))
-
-
-def fact_of(command: CancelRun | ResumeRun | InvokedRunEnded | SignalAnswered) -> Fact:
-    """What a command to a run says happened."""
-    match command:
-        case CancelRun():
-            return CancelRequested(command.reason)
-        case ResumeRun():
-            return EventMet(command)
-        case InvokedRunEnded():
-            return InvocationEnded(command)
-        case SignalAnswered():
-            return SignalHeard(command)
-        case _:
-            assert_never(command)
-
-
-def start_fact(command: StartRun, table: FunctionTable) -> StartRequested:
-    """The start of a run, with what its function says now."""
-    function = table.function(command.function)
-    if function is None:
-        return StartRequested(command, None)
-    cancels = cancel_rules(function.config.raw)
-    return StartRequested(command, function.version, function.config.retries + 1, cancels)

@@ -7,8 +7,8 @@ earlier ones did. Nothing reaches the state before the changelog has it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from typing import assert_never
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, assert_never
 
 from ..messages import keys
 from ..messages.codec import Codec
@@ -24,10 +24,13 @@ from ..messages.records import (
     SignalAnswered,
     StepFinished,
 )
-from ..runs.effects import Message
+from ..runs.effects import Effect, Message
 from ..runs.run import Entry, JobRemoved, Run, restore
 from ..state.store import Change, PartitionState
 from .timers import due_of, timer_key
+
+if TYPE_CHECKING:
+    from .cancellations import CancellationScan
 
 _PREFIX_END = b"\xff"
 #: Kinds of keys whose records stand in the timer index.
@@ -120,6 +123,12 @@ class Draft:
         """Due times and keys of what this commit writes that is no job of a run: it ends by itself."""
         self.messages: list[Message | SignalAnswered] = []
         """What goes out in the same transaction, in this order."""
+        self.effects: list[Effect] = []
+        """What is to be done once it is committed."""
+        self.arrivals: list[CancellationScan] = []
+        """What is to be taken next, once it is committed."""
+        self.told: list[Callable[[], None]] = []
+        """Whoever waits for the commit."""
         self._index: dict[bytes, bytes | None] = {}
         self._runs: dict[RunId, Run] = {}
         self._store = store

@@ -10,8 +10,9 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from penstock.executor.arrivals import CommandArrived, FunctionsChanged, RunFact
 from penstock.executor.cancellations import LIFETIME_MS, PORTION, reason_of
-from penstock.executor.partition import CommandArrived, FunctionsChanged, PartitionOwner, RunFact
+from penstock.executor.partition import PartitionOwner
 from penstock.functions.table import Forgotten
 from penstock.messages import keys
 from penstock.messages.ids import FunctionKey, JobId, RunId, StepId, run_id
@@ -241,7 +242,7 @@ async def test_deleted_on_its_way_it_stops() -> None:
         owner.put(FunctionsChanged())
         await until(lambda: any(key.startswith(b"end/") for key, _ in world.log.records))
         world.registry.table.apply(Forgotten("cancellation/01C"), 9)
-        await until(lambda: not owner._cancellations._under_way)
+        await until(lambda: not owner._core._cancellations._under_way)
         assert not all(ended(owner, command) for command in world.commands)
         assert mark(owner) is None
         cancel(world, again)

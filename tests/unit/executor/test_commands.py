@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from penstock.executor import commands
+from penstock.executor.arrivals import CommandArrived
 from penstock.executor.commands import PAUSE_ABOVE, CommandReader
-from penstock.executor.partition import CommandArrived
 from penstock.settings import KafkaSettings
 
 from .world import CODEC, start

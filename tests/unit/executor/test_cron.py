@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from penstock.executor.arrivals import FunctionsChanged, RunFact
 from penstock.executor.cron import rfc3339
-from penstock.executor.partition import FunctionsChanged, PartitionOwner, RunFact
+from penstock.executor.partition import PartitionOwner
 from penstock.executor.timers import timer_key
 from penstock.functions.config import CronTrigger, FunctionConfig
 from penstock.functions.cron import jitter_ms

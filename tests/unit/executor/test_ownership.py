@@ -12,9 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from penstock.errors import Unavailable
 from penstock.executor import membership, ownership
+from penstock.executor.arrivals import FunctionsChanged
 from penstock.executor.membership import GroupMember
 from penstock.executor.ownership import Ownership
-from penstock.executor.partition import FunctionsChanged
 from penstock.settings import KafkaSettings
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from penstock.errors import Fenced
 from penstock.executor import partition
+from penstock.executor.arrivals import CommandArrived, RunFact
 from penstock.executor.changelog import Pairs
-from penstock.executor.partition import DAY_MS, MAX_TIMERS, CommandArrived, PartitionOwner, RunFact
+from penstock.executor.partition import DAY_MS, MAX_TIMERS, PartitionOwner
 from penstock.executor.timers import first_timer
 from penstock.messages.ids import JobId, RunId
 from penstock.messages.records import CancelRun, OffsetApplied

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.executor import signals
-from penstock.executor.partition import CommandArrived, SignalSent
+from penstock.executor.arrivals import CommandArrived, SignalSent
 from penstock.executor.runstore import Draft, RunStore
 from penstock.messages.ids import JobId, RunId
 from penstock.messages.records import ClaimSignal, ReleaseSignal, SignalAnswered

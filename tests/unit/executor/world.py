@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.errors import Fenced
+from penstock.executor.arrivals import CommandArrived, RunFact
 from penstock.executor.changelog import Pairs
 from penstock.executor.outgoing import Outbox
-from penstock.executor.partition import CommandArrived, PartitionOwner, RunFact
+from penstock.executor.partition import PartitionOwner
 from penstock.executor.shapes import KnownShapes
 from penstock.functions.config import EventTrigger, FunctionConfig
 from penstock.functions.table import FunctionTable

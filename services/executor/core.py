@@ -1,0 +1,211 @@
+"""What a partition's owner decides: arrivals in, one draft of a commit out.
+
+No Kafka, no asyncio, no clock: `partition` drives it with real ones, a simulation with others. It reads the partition's
+state and changes it only in `settle`, when the draft is committed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from ..functions.table import FunctionTable
+from ..messages import keys
+from ..messages.codec import Codec
+from ..messages.ids import RunId
+from ..messages.records import (
+    CancellationApplied,
+    CancelRun,
+    ClaimSignal,
+    CronScheduled,
+    EventDeduplicated,
+    InvokedRunEnded,
+    JobScheduled,
+    OffsetApplied,
+    Record,
+    ReleaseSignal,
+    ResumeRun,
+    RunEnded,
+    SignalAnswered,
+    SignalClaimed,
+    StartRun,
+)
+from ..runs.advance import advance
+from ..runs.cancels import cancel_rules
+from ..runs.facts import CancelRequested, Fact, JobDue, StartRequested
+from ..runs.run import Run
+from ..runs.turn import Rules
+from ..state.store import PartitionState
+from . import signals, timers
+from .arrivals import (
+    Arrival,
+    CommandArrived,
+    FunctionsChanged,
+    RunFact,
+    SignalSent,
+    StateDue,
+    fact_of,
+)
+from .cancellations import BulkCancellations, CancellationScan, reason_of
+from .cron import CronTriggers
+from .runstore import Draft, RunStore
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class PartitionCore:
+    """The runs, claims, marks and cron triggers of one partition."""
+
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        state: PartitionState,
+        table: FunctionTable,
+        codec: Codec,
+        rules: Rules,
+        cached_runs: int,
+    ) -> None:
+        self.partition = partition
+        self.next_command = 0
+        """Offset of the first command that is not part of the state."""
+        self.runs = RunStore(state, codec, cached_runs)
+        self._state = state
+        self._table = table
+        self._rules = rules
+        self._cron = CronTriggers(partition, partitions, table, state)
+        self._cancellations = BulkCancellations(table, state, codec)
+
+    def restored(self) -> None:
+        """The state has been brought up to the end of the changelog."""
+        offset = self.runs.record(keys.OFFSET)
+        self.next_command = offset.offset + 1 if isinstance(offset, OffsetApplied) else 0
+
+    def take(self, arrivals: Iterable[Arrival], now: int) -> Draft:
+        """What these arrivals change. A command that is part of the state already changes nothing."""
+        draft = self.runs.draft()
+        for arrival in arrivals:
+            self._take(arrival, draft, now)
+        return draft
+
+    def settle(self, draft: Draft, changelog_offset: int, now: int) -> None:
+        """The draft is committed, its last record at this offset: from now on it is the state.
+
+        A draft without records, which changes only the index, keeps the offset that the state has.
+        """
+        if draft:
+            offset = changelog_offset if draft.records else self._state.changelog_offset()
+            self._state.apply(draft.changes(), offset, now)
+        for run in draft.runs():
+            self.runs.keep(run)
+
+    def release_idle(self, draft: Draft) -> None:
+        """A run that only waits is not kept in memory."""
+        for run in draft.runs():
+            if run.ended is None and all(job.kind not in ("call", "request") for job in run.jobs.values()):
+                self.runs.release(run.id)
+
+    def _take(self, arrival: Arrival, draft: Draft, now: int) -> None:
+        match arrival:
+            case CommandArrived():
+                if arrival.offset < self.next_command:
+                    return
+                self.next_command = arrival.offset + 1
+                draft.applied(arrival.offset)
+                self._take_command(arrival.command, draft, now)
+            case RunFact():
+                self._advance(arrival.run_id, arrival.fact, draft, now)
+                if arrival.applied is not None:
+                    draft.told.append(partial(self._tell, arrival.applied, arrival.run_id))
+            case SignalSent():
+                draft.told.append(partial(arrival.applied, signals.send(arrival.signal, arrival.data, draft, now)))
+            case StateDue():
+                self._take_due(arrival, draft, now)
+            case FunctionsChanged():
+                self._cron.reconcile(draft, now)
+                draft.arrivals += self._cancellations.to_apply(draft, now)
+            case CancellationScan():
+                self._scan(arrival, draft, now)
+
+    def _scan(self, scan: CancellationScan, draft: Draft, now: int) -> None:
+        portion = self._cancellations.look(scan, draft, now)
+        for run_id in portion.cancelled:
+            self._advance(run_id, CancelRequested(reason_of(scan.cancellation)), draft, now)
+        if portion.following is not None:
+            draft.arrivals.append(portion.following)
+
+    def _tell(self, applied: Callable[[Run | None], None], run_id: RunId) -> None:
+        applied(self.runs.load(run_id))
+
+    def _take_command(self, command: Record | None, draft: Draft, now: int) -> None:
+        match command:
+            case StartRun():
+                self._start(command, draft, now)
+            case ClaimSignal():
+                signals.claim(command, draft, now)
+            case ReleaseSignal():
+                signals.release(command, draft, now)
+            case CancelRun() | ResumeRun() | InvokedRunEnded() | SignalAnswered():
+                self._advance(command.run_id, fact_of(command), draft, now)
+            case _:
+                log.warning("partition %s: a command that is none was passed over: %r", self.partition, command)
+
+    def _start(self, command: StartRun, draft: Draft, now: int) -> None:
+        if command.dedupe_key is not None:
+            earlier = draft.deduplicated(command.function, command.dedupe_key, now)
+            if earlier is not None and earlier != command.run_id:
+                log.debug("%s: event id %s has started %s", command.function, command.dedupe_key, earlier)
+                return
+            if earlier is None:
+                key = keys.dedupe_key(command.function, command.dedupe_key)
+                mark = EventDeduplicated(command.function, command.dedupe_key, command.run_id, now + DAY_MS)
+                draft.write(key, mark)
+        fact = start_fact(command, self._table)
+        self._advance(command.run_id, fact, draft, now)
+        run = draft.run(command.run_id)
+        cancellation = None if run is None or run.ended else self._cancellations.at_start(run.started, now)
+        if cancellation is not None:
+            self._advance(command.run_id, CancelRequested(reason_of(cancellation)), draft, now)
+
+    def _advance(self, run_id: RunId, fact: Fact, draft: Draft, now: int) -> None:
+        before = draft.run(run_id)
+        result = advance(before, fact, now, self._rules)
+        if result.entries and result.run is not None:
+            draft.change_run(before, result.run, result.entries)
+        draft.messages += result.messages
+        draft.effects += result.effects
+
+    def _take_due(self, due: StateDue, draft: Draft, now: int) -> None:
+        """The index may be behind the truth: what it points to decides, and a stale pointer is removed."""
+        if due.key in draft.records:
+            return
+        record = self.runs.record(due.key)
+        if record is None or timers.due_of(record) != due.due_at:
+            draft.remove_timer(due.due_at, due.key)
+            return
+        match record:
+            case JobScheduled():
+                self._advance(record.run_id, JobDue(record.job_id), draft, now)
+            case CronScheduled():
+                self._cron.fire(record, draft, now)
+            case EventDeduplicated() | SignalClaimed() | CancellationApplied():
+                draft.remove(due.key)
+                draft.remove_timer(due.due_at, due.key)
+            case RunEnded():
+                for key in self.runs.keys_of(record.run_id):
+                    draft.remove(key)
+                draft.remove_timer(due.due_at, due.key)
+            case _:
+                draft.remove_timer(due.due_at, due.key)
+
+
+def start_fact(command: StartRun, table: FunctionTable) -> StartRequested:
+    """The start of a run, with what its function says now."""
+    function = table.function(command.function)
+    if function is None:
+        return StartRequested(command, None)
+    cancels = cancel_rules(function.config.raw)
+    return StartRequested(command, function.version, function.config.retries + 1, cancels)
