@@ -18,6 +18,7 @@ from ..messages.codec import Codec
 from ..messages.ids import record_event_id
 from ..messages.incoming import Arrival, IncomingEvents
 from ..messages.records import App, DeadLetter, Event, Function, JobScheduled, RunEnded, RunStarted, StepFinished
+from ..runs.details import shown
 from .plain_text import MAX_KEY_CHARACTERS, bounded_key, plain
 from .started_by import events_of
 from .users import UserNames
@@ -344,5 +345,5 @@ def _job_row(record: JobScheduled, place: JobPlace) -> Row:
         "due_at": record.due_at,
         "scheduled_at": record.scheduled_at,
         "last_error": None if record.last_error is None else plain(record.last_error),
-        "detail": plain(record.detail),
+        "detail": plain(shown(record)),
     }

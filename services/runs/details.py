@@ -17,6 +17,7 @@ import msgspec
 import orjson
 
 from ..messages.records import JobScheduled
+from .gateway import shown_url
 
 
 class _Signal(msgspec.Struct):
@@ -45,6 +46,14 @@ def signal_of(job: JobScheduled) -> str:
 def invoked_run_of(job: JobScheduled) -> str:
     """The run that a job of kind `invoke` waits for."""
     return msgspec.json.decode(job.detail, type=_Invocation).run_id
+
+
+def shown(job: JobScheduled) -> str:
+    """The detail as people may see it: of a request, what is asked and where, not the keys that go along."""
+    if job.kind != "request":
+        return job.detail
+    op, opts = request_of(job)
+    return detail(op=op, url=shown_url(opts.get("url")))
 
 
 def request_of(job: JobScheduled) -> tuple[str, dict[str, object]]:

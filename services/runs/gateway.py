@@ -112,6 +112,15 @@ def request_memo(op: str, opts: Mapping[str, object], outcome: Outcome, *, last:
             assert_never(outcome)
 
 
+def shown_url(url: object) -> str:
+    """Where a request goes, as people may see it: without credentials, query and fragment, which often hold keys."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+    except ValueError:
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()[:MAX_URL]
+
+
 def _fetch_request(opts: Mapping[str, object]) -> OutboundRequest:
     url, host = _url(opts)
     headers = _headers(opts)

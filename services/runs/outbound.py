@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .completion import settle
-from .details import detail, request_of
+from .details import request_of, shown
 from .facts import RequestAnswered
 from .gateway import Again, request_memo
 from .retry import retry_delay_ms
@@ -33,5 +33,4 @@ def take_outcome(turn: Turn, fact: RequestAnswered) -> None:
             detail=job.detail,
         )
     else:
-        # The options hold keys of other people's services: what is shown of the step is where it went.
-        settle(turn, job, op, memo.output, failed=memo.failed, detail=detail(op=op, url=opts.get("url")))
+        settle(turn, job, op, memo.output, failed=memo.failed, detail=shown(job))

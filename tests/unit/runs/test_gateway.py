@@ -8,6 +8,9 @@ import orjson
 import pytest
 
 from penstock.errors import InvalidInput
+from penstock.messages.ids import JobId, RunId, StepId
+from penstock.messages.records import JobScheduled
+from penstock.runs.details import detail, shown
 from penstock.runs.gateway import (
     MAX_BODY_BYTES,
     MAX_HEADERS,
@@ -19,6 +22,7 @@ from penstock.runs.gateway import (
     outbound_request,
     refusal,
     request_memo,
+    shown_url,
 )
 from penstock.runs.outcomes import NotSent, Outcome, Responded
 
@@ -153,6 +157,29 @@ def test_secrets_are_not_shown() -> None:
     assert "k3y" not in repr(request)
     assert "api.example.com" in repr(request)
     assert "k3y" not in repr(Responded(200, {"set-cookie": "k3y"}, b"k3y"))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://me:k3y@api.example.com:8443/v1/m:gen?key=k3y#k3y", "https://api.example.com:8443/v1/m:gen"),
+        ("http://[::1", ""),
+        (None, ""),
+    ],
+)
+def test_where_a_request_goes_is_shown_without_its_keys(url: object, expected: str) -> None:
+    """Scheme, host and path, for people."""
+    assert shown_url(url) == expected
+
+
+def test_people_see_of_a_request_where_it_goes() -> None:
+    """The job's detail holds all options, for the next owner; what is shown of it holds no key."""
+    opts = {"url": f"{URL}?key=k3y", "auth_key": "k3y", "headers": {"x": "k3y"}, "body": {"a": "k3y"}}
+    told = detail(op="AIGateway", opts=opts)
+    job = JobScheduled(RunId("0" * 26), JobId("request/a"), "request", StepId("a"), 0, 0, detail=told)
+    assert orjson.loads(shown(job)) == {"op": "AIGateway", "url": URL}
+    sleep = JobScheduled(RunId("0" * 26), JobId("sleep/a"), "sleep", StepId("a"), 0, 0, detail='{"until":7}')
+    assert shown(sleep) == '{"until":7}'
 
 
 @pytest.mark.parametrize("status", [200, 302, 404, 500])
