@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ..messages.ids import DISCOVERY, JobId
+from ..messages.ids import DISCOVERY, JobId, StepId
 from ..messages.records import JobScheduled
 from .checkpoints import last_reported, reported_by
 from .completion import MIN_COALESCING_VERSION, Completion, complete
@@ -61,10 +61,26 @@ def take_answer(turn: Turn, fact: CallAnswered) -> None:
 def _returned(turn: Turn, job: JobScheduled, reply: Returned) -> None:
     # Some SDKs answer 200 `null` to a call for a step that they do not find; taken at its word it would end the run.
     if job.step_id != DISCOVERY:
-        error = targeted_step_missing(job.step_id)
-        _try_again_or_fail(turn, job, error, no_retry=False, retry_at=None)
+        _step_missing(turn, job)
     else:
         turn.end("Completed", reply.output)
+
+
+def _step_missing(turn: Turn, job: JobScheduled) -> None:
+    _try_again_or_fail(turn, job, targeted_step_missing(job.step_id), no_retry=False, retry_at=None)
+
+
+def _misses_its_step(turn: Turn, job: JobScheduled) -> bool:
+    """Whether a call for one step has come back and left that step without a result, and without work on it.
+
+    Taken at its word it would leave those who wait for the step waiting for good.
+    """
+    step = job.step_id
+    return step != DISCOVERY and step not in turn.run.steps and not _is_under_way(turn, step, job.job_id)
+
+
+def _is_under_way(turn: Turn, step: StepId, but: JobId | None = None) -> bool:
+    return any(job.step_id == step and job.job_id != but for job in turn.run.jobs.values())
 
 
 def _try_again_or_fail(turn: Turn, job: JobScheduled, error: str, *, no_retry: bool, retry_at: int | None) -> None:
@@ -140,7 +156,9 @@ def _exceeds_steps(turn: Turn, ops: Sequence[Op]) -> bool:
 
 def _asked_for_nothing(turn: Turn, job: JobScheduled) -> None:
     """Normal while other steps are under way; otherwise asked again, for as many attempts as a failure."""
-    if turn.run.work > 1:
+    if _misses_its_step(turn, job):
+        _step_missing(turn, job)
+    elif turn.run.work > 1:
         turn.remove(job.job_id)
     else:
         _no_progress(turn, job, retry_at=None)
@@ -174,7 +192,9 @@ def _take_ops(turn: Turn, job: JobScheduled, ops: Sequence[Op], reply: Stepped, 
         # Everything it named was done already and nothing is under way.
         _no_progress(turn, job, retry_at=turn.now)
         return
-    if not retried:
+    if not retried and _misses_its_step(turn, job):
+        _step_missing(turn, job)
+    elif not retried:
         turn.remove(job.job_id)
     if not (retried and job.step_id == DISCOVERY):
         complete(turn, completions)
@@ -234,9 +254,8 @@ def _finish(turn: Turn, job: JobScheduled, op: Op, output: str, mode: str, *, fa
 
 
 def _plan(turn: Turn, op: Op, mode: str) -> None:
-    job_id = JobId(f"plan/{op.id}")
-    if op.id not in turn.run.steps and job_id not in turn.run.jobs:
-        turn.schedule(job_id, "call", op.id, turn.now, name=op.name, mode=mode)
+    if op.id not in turn.run.steps and not _is_under_way(turn, op.id):
+        turn.schedule(JobId(f"plan/{op.id}"), "call", op.id, turn.now, name=op.name, mode=mode)
 
 
 def _sleep(turn: Turn, op: Op, mode: str) -> None:

@@ -27,6 +27,10 @@ def complete(turn: Turn, completions: Sequence[Completion]) -> None:
         if not coalescing or mode == "race" or step not in waited_for or not left:
             turn.discover(step)
             return
+    if not turn.run.work:
+        # The code has changed its mind about a step that it asked for: what is waited for will not come.
+        turn.progress(pending=frozenset())
+        turn.discover(completions[-1][0])
 
 
 def settle(
