@@ -164,7 +164,7 @@ async def test_a_cancellation_that_is_long_past_is_forgotten() -> None:
     heir = world.owner()
     await heir.open()
     await world.run_until(heir, lambda: mark(heir) is None)
-    assert not heir._cancellations.to_apply(heir._runs.draft(), world.clock.now)
+    assert not heir._core._cancellations.to_apply(heir._core.runs.draft(), world.clock.now)
 
 
 @pytest.mark.parametrize("moment", ["before commit", "after commit"])
