@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from penstock.kafka import clients
 from penstock.kafka.registry import FunctionRegistry
@@ -20,7 +25,7 @@ from tests.stack import Stack, wait_until
 from tests.unit.functions.bodies import body, function
 
 from .ingest_process import eventually, ingest
-from .steps_app import StepsApp
+from .steps_app import HEADERS, StepsApp, step_id
 
 RUN = "01M3250V000000000000000001"
 SEED = {"x-inngest-event-id-seed": "1790000000000,AAAAAAAAAAAAAA=="}
@@ -153,6 +158,96 @@ def test_functions_are_run_by_name(running: Stack, app: StepsApp) -> None:
         checkpoint = {"run_id": first, "qi_id": "discover/start", "request_id": "r", "steps": []}
         stale = http.post(f"/v1/checkpoint/{first}/async", json=checkpoint)
         assert stale.status_code == 409, stale.text
+
+
+@pytest.mark.timeout(240)
+def test_runs_are_cancelled_in_bulk(stack: StartStack) -> None:
+    """Those of the function whose event the expression means; the others go on, as do those that start once it is deleted."""
+    asleep = StepsApp(app="shop", sleep="1h")
+    try:
+        started = stack(retry_interval=1)
+        asleep.register(started.url, event="shop/start")
+        with httpx.Client(base_url=started.url, timeout=30) as http:
+
+            def start(*numbers: int) -> dict[int, str]:
+                events = [{"name": "shop/start", "data": {"n": n}} for n in numbers]
+                ids = http.post("/e/key", json=events).json()["ids"]
+                wait_until(lambda: all(asleep.executed[n, "s1"] for n in numbers), 60, started.text)
+                wait_until(lambda: all(http.get(f"/v1/events/{e}/runs").json()["data"] for e in ids), 60, started.text)
+                found = [http.get(f"/v1/events/{event}/runs").json()["data"][0]["run_id"] for event in ids]
+                return dict(zip(numbers, found, strict=True))
+
+            def status(run_id: str) -> str:
+                return str(http.get(f"/v1/runs/{run_id}").json()["data"]["status"])
+
+            runs = start(1, 2, 3)
+            wanted = {"app_id": "shop", "function_id": "chain", "if": "event.data.n < 3"}
+            made = http.post("/v1/cancellations", json=wanted | {"started_before": "2099-01-01T00:00:00Z"})
+            assert made.status_code == 400, "more than a year ahead"
+            ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+            made = http.post("/v1/cancellations", json=wanted | {"started_before": ahead})
+            assert made.status_code == 200, made.text
+            wait_until(lambda: [status(runs[n]) for n in (1, 2)] == ["Cancelled"] * 2, 60, started.text)
+            assert http.delete(f"/v1/cancellations/{made.json()['data']['id']}").status_code == 200
+            runs |= start(0)
+            assert [status(runs[n]) for n in (3, 0)] == ["Running", "Running"]
+    finally:
+        asleep.stop()
+
+
+class TalkingApp(StepsApp):
+    """Reports a step while its call goes on, then waits for the signal `task/<n>`, and returns what it got."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(app="shop")
+        self.server = server
+        self.checkpoints: list[tuple[int, str]] = []
+        self.heard: dict[int, object] = {}
+
+    async def _call(self, request: Request) -> Response:
+        body: dict[str, Any] = json.loads(await request.body())
+        n, done, ctx = body["event"]["data"]["n"], body["steps"], body["ctx"]
+        if step_id("first") not in done:
+            await self._checkpoint(ctx, {"op": "StepRun", "id": step_id("first"), "name": "first", "data": {"n": n}})
+        if step_id("wait") not in done:
+            opts = {"signal": f"task/{n}", "timeout": "1h"}
+            return self._ops({"op": "WaitForSignal", "id": step_id("wait"), "name": "wait", "opts": opts})
+        self.heard[n] = done[step_id("wait")]
+        return JSONResponse([done[step_id("first")], done[step_id("wait")]], headers=HEADERS)
+
+    async def _checkpoint(self, ctx: dict[str, Any], step: dict[str, Any]) -> None:
+        told = {key: ctx[key] for key in ("run_id", "fn_id", "qi_id", "request_id", "generation_id")}
+        async with httpx.AsyncClient(timeout=30) as http:
+            for asked in (told, told | {"request_id": "another"}):
+                url = f"{self.server}/v1/checkpoint/{ctx['run_id']}/async"
+                answer = await http.post(url, json={**asked, "steps": [step], "ts": 0})
+                self.checkpoints.append((answer.status_code, answer.text))
+
+
+@pytest.mark.timeout(240)
+def test_checkpoints_and_signals_reach_their_runs(stack: StartStack) -> None:
+    """A step that is reported within a call is remembered, a stale call is told so; a signal reaches its one run."""
+    started = stack(retry_interval=1)
+    talking = TalkingApp(started.url)
+    talking.register(started.url, event="shop/start")
+    try:
+        with httpx.Client(base_url=started.url, timeout=30) as http:
+            run_id = http.post("/v2/apps/shop/functions/chain/invoke", json={"data": {"n": 5}}).json()["data"]["run_id"]
+            sent: list[httpx.Response] = []
+
+            def signalled() -> bool:
+                sent.append(http.post("/v1/signals", json={"signal": "task/5", "data": {"ok": True}}))
+                return sent[-1].status_code == 200
+
+            wait_until(signalled, 60, started.text)
+            assert sent[-1].json()["data"] == {"run_id": run_id}
+            assert {answer.status_code for answer in sent[:-1]} <= {404}
+            wait_until(lambda: 5 in talking.heard, 60, started.text)
+            assert talking.heard[5] == {"data": {"signal": "task/5", "data": {"ok": True}}}
+            assert [status for status, _ in talking.checkpoints] == [200, 409], talking.checkpoints
+            assert http.post("/v1/signals", json={"signal": "task/5"}).status_code == 404
+    finally:
+        talking.stop()
 
 
 @pytest.mark.timeout(240)
