@@ -162,7 +162,7 @@ def test_functions_are_run_by_name(running: Stack, app: StepsApp) -> None:
 
 @pytest.mark.timeout(240)
 def test_runs_are_cancelled_in_bulk(stack: StartStack) -> None:
-    """Those of the function whose event the expression means; the others go on, as do those that start once it is deleted."""
+    """Those whose event the expression means; the others go on, as do those that start once it is deleted."""
     asleep = StepsApp(app="shop", sleep="1h")
     try:
         started = stack(retry_interval=1)
