@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import orjson
 
@@ -85,7 +86,7 @@ def value_at(async_event: Json, path: str) -> str | None:
     """
     if not path:
         return ""
-    value: object = async_event
+    value = cast(object, async_event)
     for step in steps_of(path):
         if isinstance(value, dict):
             value = value.get(step.key)
