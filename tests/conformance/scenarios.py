@@ -166,6 +166,30 @@ RACE_WINNER = Scenario(
     {"winner": "fast", "after": "went on"},
 )
 
+#: Calls of the TypeScript SDK as it is by default: steps that it saves while it runs cost none. What is not here is
+#: called as often as without: errors, groups and whatever waits end a call.
+CHECKPOINTED = {
+    "single": 1,
+    "sequential": 1,
+    "repeated": 1,
+    "values": 1,
+    "big-state": 1,
+    "retried": 4,
+    "caught": 3,
+    "function-recovers": 3,
+    "sleep": 2,
+    "sleep-until": 2,
+    "parallel-then-step": 4,
+    "parallel-sleep": 3,
+    "parallel-all": 5,
+    "invoke-timeout": 2,
+    "wait-timeout": 2,
+    "wait-lookback": 2,
+    "wait-end": 2,
+    "cancel-on-late": 3,
+    "signal-timeout": 2,
+}
+
 #: What an SDK does not offer; `docs/sdk-support.md` says it to users.
 NOT_IN = {
     "python": {each.name for each in SIGNALLING}

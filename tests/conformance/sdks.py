@@ -16,7 +16,7 @@ class Sdk:
     name: str
     command: Callable[[], list[str]]
     environment: Mapping[str, str] = field(default_factory=dict)
-    #: The SDK saves steps while it runs, so that fewer calls than in the table are right.
+    #: The SDK saves steps while it runs, as it does by default: see `scenarios.CHECKPOINTED`.
     checkpoints: bool = False
 
 

@@ -185,7 +185,6 @@ async def _wait_many(ctx: inngest.Context) -> Any:
 
 @scenario("cancel-on", cancel=[inngest.Cancel(event=f"{APP}/cancel-on.stop", if_exp="async.data.n == event.data.n")])
 async def _cancel_on(ctx: inngest.Context) -> Any:
-    await step(ctx, "before", lambda: 1)
     await ctx.step.sleep("hour", HOUR)
 
 

@@ -185,7 +185,6 @@ def _wait_many(ctx: inngest.ContextSync) -> Any:
 
 @scenario("cancel-on", cancel=[inngest.Cancel(event=f"{APP}/cancel-on.stop", if_exp="async.data.n == event.data.n")])
 def _cancel_on(ctx: inngest.ContextSync) -> Any:
-    step(ctx, "before", lambda: 1)
     ctx.step.sleep("hour", HOUR)
 
 

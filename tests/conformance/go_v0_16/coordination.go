@@ -218,7 +218,6 @@ func waiting(client inngestgo.Client) {
 
 func cancelling(client inngestgo.Client) {
 	on(client, "cancel-on", 0, func(ctx context.Context, in asked) (any, error) {
-		_, _ = did(ctx, in, "before", 1)
 		step.Sleep(ctx, "hour", time.Hour)
 		return nil, nil
 	}, stopped("cancel-on", "async.data.n == event.data.n", ""))

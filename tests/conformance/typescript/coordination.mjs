@@ -118,15 +118,7 @@ scenario("wait-many", 0, (ctx) => wait(ctx, "wait-many.go", { match: "data.group
 
 const stoppedBy = (name, options) => ({ cancelOn: [{ event: `${APP}/${name}.stop`, ...options }] });
 
-scenario(
-  "cancel-on",
-  0,
-  async (ctx) => {
-    await step(ctx, "before", () => 1);
-    await ctx.step.sleep("hour", "1h");
-  },
-  stoppedBy("cancel-on", { match: "data.n" }),
-);
+scenario("cancel-on", 0, (ctx) => ctx.step.sleep("hour", "1h"), stoppedBy("cancel-on", { match: "data.n" }));
 
 scenario(
   "cancel-on-late",
