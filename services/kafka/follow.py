@@ -124,7 +124,8 @@ class TopicFollower(Generic[R]):
         """Where the topic ends. Asked by a consumer of its own: the other one is in use by its thread."""
         consumer = Consumer(self._config)
         try:
-            return int(consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=timeout_seconds)[1])
+            low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=timeout_seconds)
+            return 0 if high == low else int(high)
         except KafkaException as error:
             raise Unavailable(f"the end of {self._topic} cannot be asked: {error}") from error
         finally:
