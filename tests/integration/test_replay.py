@@ -12,6 +12,7 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 
+from penstock.cli.cluster import Cluster
 from penstock.errors import UndecodableRecord
 from penstock.kafka import clients
 from penstock.messages.codec import Codec
@@ -46,6 +47,17 @@ def produce(kafka: KafkaSettings, count: int, name: str = "past/order", first: i
         if n % 1000 == 0:
             producer.poll(0)
     assert producer.flush(60) == 0
+
+
+def wait_matched(kafka: KafkaSettings) -> None:
+    """Return when the matchers have taken all events: a function that is registered then finds them past."""
+
+    def taken() -> bool:
+        lags = [each for each in Cluster(kafka).lags() if each.topic == kafka.topics().events]
+        end = sum(each.end for each in lags if each.group.endswith("matcher"))
+        return end > 0 and all(each.behind == 0 for each in lags if each.group.endswith("matcher"))
+
+    wait_until(taken, 60, "the matchers to take all events")
 
 
 def ask(stack: Stack, status: int = 201, **body: Any) -> dict[str, Any]:
@@ -103,6 +115,7 @@ def test_a_killed_replay_gives_each_event_exactly_one_run(stack: StartStack, app
     """A function that is newer than the events gets one run for each, though the replayer is killed half-way."""
     running = stack(retry_interval=1)
     produce(running.kafka, EVENTS)
+    wait_matched(running.kafka)
     app.register(running.url, event="past/order")
     replay = ask(running, function="backfill/backfill-one", rate=RATE)
     assert replay["total"] == EVENTS
@@ -126,6 +139,7 @@ def test_an_identical_replay_starts_nothing_unless_forced(stack: StartStack, app
     """The same request twice is one replay; with a smaller limit before, its runs are a part of the whole."""
     running = stack(retry_interval=1)
     produce(running.kafka, 30)
+    wait_matched(running.kafka)
     app.register(running.url, event="past/order")
     first = ask(running, function="backfill-one", limit=10)
     assert wait_for(running, first["id"], "Completed")["started"] == 10
@@ -145,6 +159,7 @@ def test_a_dry_run_counts_and_starts_nothing(stack: StartStack, app: OneCallApp)
     running = stack(retry_interval=1)
     produce(running.kafka, 40)
     produce(running.kafka, 5, name="past/other")
+    wait_matched(running.kafka)
     app.register(running.url, event="past/order")
     counted = ask(running, function="one", dry_run=True, **{"if": "event.data.n >= 30"})
     done = wait_for(running, counted["id"], "Completed")
@@ -158,6 +173,7 @@ def test_pause_resume_and_cancel(stack: StartStack, app: OneCallApp) -> None:
     """A paused replay stands still and goes on where it was, at the rate that it is given; a cancelled one ends."""
     running = stack(retry_interval=1)
     produce(running.kafka, 300)
+    wait_matched(running.kafka)
     app.register(running.url, event="past/order")
     replay = ask(running, function="one", rate=20)["id"]
     wait_until(lambda: look(running, replay)["started"] > 0, 30, "the first runs")
