@@ -13,6 +13,8 @@ from penstock.messages.ids import RunId
 from penstock.messages.records import RunEnded, RunStarted, StepFinished
 from penstock.settings import KafkaSettings
 
+NOT_OF_A_RUN = frozenset((b"offset", b"dedupe", b"signal", b"cron", b"cancellation"))
+
 
 @dataclass
 class Audit:
@@ -32,7 +34,7 @@ def audit(settings: KafkaSettings) -> Audit:
     codec, found = Codec(), Audit()
     steps: dict[bytes, list[str]] = {}
     for place, key, value in _records(settings):
-        if value is None or keys.kind_of(key) in (b"offset", b"dedupe"):
+        if value is None or keys.kind_of(key) in NOT_OF_A_RUN:
             continue
         run = keys.run_of(key)
         if run in found.ended:

@@ -26,7 +26,7 @@ def step_id(name: str) -> str:
 
 
 class StepsApp:
-    """Serves `chain`: steps `s0`, `s1`, a sleep, `s2`; it returns the event's `n`.
+    """Serves `chain`: steps `s0`, `s1`, a sleep, `s2`; it returns the event's `n`, or the time a cron was scheduled at.
 
     `executed` counts how often each (n, step) was run, `returned` how often each n was.
     """
@@ -35,8 +35,8 @@ class StepsApp:
         self.app = app
         self.sleep = sleep
         self.port = free_port()
-        self.executed: Counter[tuple[int, str]] = Counter()
-        self.returned: Counter[int] = Counter()
+        self.executed: Counter[tuple[int | str, str]] = Counter()
+        self.returned: Counter[int | str] = Counter()
         routes = [Route("/api/inngest", self._call, methods=["POST"])]
         config = uvicorn.Config(Starlette(routes=routes), port=self.port, log_level="warning", lifespan="off")
         self._server = EmbeddedServer(config)
@@ -47,8 +47,9 @@ class StepsApp:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/api/inngest"
 
-    def register(self, server: str, event: str = "chaos/start") -> None:
+    def register(self, server: str, event: str = "chaos/start", cron: str | None = None) -> None:
         """Sync the app, as an SDK does."""
+        trigger = {"event": event} if cron is None else {"cron": cron}
         body = {
             "url": self.url,
             "deployType": "ping",
@@ -60,7 +61,7 @@ class StepsApp:
                 {
                     "id": f"{self.app}-chain",
                     "name": "chain",
-                    "triggers": [{"event": event}],
+                    "triggers": [trigger],
                     "steps": {
                         "step": {
                             "id": "step",
@@ -81,7 +82,8 @@ class StepsApp:
 
     async def _call(self, request: Request) -> Response:
         body: dict[str, Any] = json.loads(await request.body())
-        n = body["event"]["data"]["n"]
+        data = body["event"]["data"]
+        n = data["n"] if "n" in data else data["scheduledAt"]
         done = body["steps"]
         for name in ("s0", "s1"):
             if step_id(name) not in done:
@@ -93,7 +95,7 @@ class StepsApp:
         self.returned[n] += 1
         return JSONResponse(n, headers=HEADERS)
 
-    def _run(self, n: int, name: str) -> Response:
+    def _run(self, n: int | str, name: str) -> Response:
         self.executed[n, name] += 1
         return self._ops({"op": "StepRun", "id": step_id(name), "displayName": name, "data": {"n": n}})
 
