@@ -15,9 +15,9 @@ from confluent_kafka import Producer
 from penstock.cli.cluster import Cluster
 from penstock.errors import UndecodableRecord
 from penstock.kafka import clients
+from penstock.kafka.ranges import RangeReader, fixed_ranges
 from penstock.messages.codec import Codec
 from penstock.messages.records import RunEnded, RunStarted, StartRun
-from penstock.kafka.ranges import RangeReader, fixed_ranges
 from penstock.settings import KafkaSettings
 from tests.conftest import StartStack
 from tests.stack import Stack, wait_until
