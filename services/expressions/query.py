@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from ..errors import EvaluationFailed, InvalidExpression
@@ -36,4 +37,15 @@ def compile_query(text: str, variables: frozenset[str]) -> Query:
         raise InvalidExpression(f"the condition has {len(text)} characters; {MAX_CHARACTERS} are allowed")
     if not text.strip():
         raise InvalidExpression("the condition is empty; leave it out to find everything")
-    return Query(text, build(parse(text), variables))
+    tree = parse(text)
+    try:
+        return Query(text, build(tree, variables))
+    except InvalidExpression as error:
+        raise InvalidExpression(_with_place(str(error), text)) from error
+
+
+def _with_place(message: str, text: str) -> str:
+    """The parser says where it stumbled; of a name that nobody knows, only the text can tell."""
+    unknown = re.match(r"undeclared reference to '(\w+)'", message)
+    place = re.search(rf"\b{unknown[1]}\b", text) if unknown else None
+    return message if place is None else f"at 1:{place.start() + 1}: {message}"

@@ -13,6 +13,7 @@ from .plain_text import plain
 from .reading import Reader
 from .run_list import COUNT_CAP, MAX_TEXT_CHARACTERS
 from .tables import dead_letters
+from .text_search import holds_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,6 @@ def _conditions(wanted: DeadLetterFilter) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         conditions.append(dead_letters.c.id < ulid(wanted.until, bytes(10)))
     if text := plain(wanted.text.strip()):
-        searched = (dead_letters.c[name].icontains(text, autoescape=True) for name in ("reason", "topic"))
+        searched = (holds_text(dead_letters.c[name], text) for name in ("reason", "topic"))
         conditions.append(or_(dead_letters.c.id == text, *searched))
     return conditions

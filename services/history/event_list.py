@@ -20,6 +20,7 @@ from .reading import Reader
 from .run_list import COUNT_CAP, MAX_NAMES, MAX_TEXT_CHARACTERS, run_query
 from .scan import Candidate, Scan
 from .tables import event_users, events, indexed, is_text, run_events, runs, steps
+from .text_search import holds_text
 
 MAX_RUNS = 1000
 #: An internal id holds about the time of reception: its sender may have drawn it by another clock.
@@ -67,7 +68,7 @@ class EventList:
         """How many events there are, up to `COUNT_CAP`, or as far as a bounded search comes."""
         source = self._source(wanted)
         if source.selective:
-            return Scan(source).count(look_inside=bool(wanted.cel.strip()))
+            return Scan(source).count()
         return sum((self._count_range(query) for query in source.capped_ranges()), Counted(0))
 
     def one(self, event_id: str) -> Found | None:
@@ -96,9 +97,9 @@ class EventList:
     def names(self, prefix: str = "", limit: int = 100) -> list[str]:
         """Names of events there are, in alphabetical order; each is found by one step in the index."""
         found: list[str] = []
-        name, after = indexed("name"), ""
+        name, after = indexed(str(events.c.name)), ""
         while len(found) < min(limit, _MAX_DISTINCT):
-            query = select(func.min(name)).where(name > after)
+            query = select(func.min(name)).select_from(events).where(name > after)
             query = query.where(name >= prefix, name < prefix + "\U0010ffff") if prefix else query
             row = self._reader.first(query)
             if row is None or row[0] is None:
@@ -128,6 +129,10 @@ class _EventSource:
     @property
     def selective(self) -> bool:
         return bool(self._rest) or self._condition is not None
+
+    @property
+    def looks_inside(self) -> bool:
+        return self._condition is not None
 
     def candidates(self, cursor: str, descending: bool, size: int) -> Sequence[Candidate]:
         found = self._reader.all(self._candidates(cursor, descending, size))
@@ -204,7 +209,7 @@ def _residual(wanted: EventFilter) -> list[ColumnElement[bool]]:
         conditions.append(or_(events.c.name < RESERVED_PREFIX, events.c.name >= RESERVED_PREFIX[:-1] + "0"))
     text = plain(wanted.text.strip())
     if text and not is_ulid(text):
-        searched = (events.c[name].icontains(text, autoescape=True) for name in ("name", "id", "data", "user"))
+        searched = (holds_text(events.c[name], text) for name in ("name", "id", "data", "user"))
         conditions.append(or_(events.c.internal_id == text, *searched))
     return conditions
 

@@ -24,7 +24,7 @@ MAX_TOKENS = 2_000
 #: Items that a connection may give in one page.
 MAX_FIRST = 100
 #: Fields that ask the database again for every item they belong to.
-_COSTS = {"trace": 20, "runs": 10, "functionRuns": 10, "totalCount": 100}
+_COSTS = {"trace": 100, "runs": 10, "functionRuns": 10, "totalCount": 100}
 _PAGES = ("runs", "eventsV2")
 _DEFAULT_FIRST = 50
 
@@ -68,8 +68,17 @@ class _Costs:
     def _field(self, node: FieldNode, depth: int) -> int:
         name = node.name.value
         if name in _PAGES and depth == 1:
-            return 1 + self._first(node) * self.of(node.selection_set, depth + 1)
+            return 1 + self._page(node, self._first(node), depth + 1)
         return _COSTS.get(name, 1) + self.of(node.selection_set, depth + 1) * (10 if name in _COSTS else 1)
+
+    def _page(self, node: FieldNode, first: int, depth: int) -> int:
+        """What comes once in a page, and what comes with every item."""
+        cost = 0
+        for one in node.selection_set.selections if node.selection_set else ():
+            once = isinstance(one, FieldNode) and one.name.value in ("totalCount", "pageInfo")
+            whole = SelectionSetNode(selections=(one,))
+            cost += self.of(whole, depth) * (1 if once else first)
+        return cost
 
     def _first(self, node: FieldNode) -> int:
         for argument in node.arguments or ():

@@ -36,6 +36,7 @@ from .plain_text import bounded_key, plain
 from .reading import Reader
 from .scan import Candidate, Scan
 from .tables import events, functions, is_text, run_events, run_users, runs
+from .text_search import holds_text
 
 TimeField: TypeAlias = Literal["queued", "started", "ended"]
 STATUSES = ("Running", "Completed", "Failed", "Cancelled", "Skipped", "Unknown")
@@ -101,7 +102,7 @@ class RunList:
         """How many runs there are, up to `COUNT_CAP`, or as far as a bounded search comes."""
         source = self._source(wanted, "queued", False)
         if source.selective:
-            return Scan(source).count(look_inside=bool(wanted.cel.strip()))
+            return Scan(source).count()
         return sum((self._count_range(query) for query in source.capped_ranges()), Counted(0))
 
     def count_by_status(self, wanted: RunFilter) -> dict[str, Counted]:
@@ -148,6 +149,10 @@ class _RunSource:
     @property
     def selective(self) -> bool:
         return bool(self._rest) or self._condition is not None
+
+    @property
+    def looks_inside(self) -> bool:
+        return self._condition is not None
 
     def candidates(self, cursor: str, descending: bool, size: int) -> Sequence[Candidate]:
         found = self._reader.all(self._candidates(cursor, descending, size))
@@ -276,7 +281,7 @@ def _residual(wanted: RunFilter, order: TimeField) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     text = plain(wanted.text.strip())
     if text and not (is_ulid(text) and order == "queued"):
-        conditions.append(_holds_text(text))
+        conditions.append(_holds(text))
     if wanted.time_field != order:
         conditions += [
             condition(runs.c.run_id) for condition in _between(wanted.since, wanted.until, wanted.time_field)
@@ -284,16 +289,16 @@ def _residual(wanted: RunFilter, order: TimeField) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _holds_text(text: str) -> ColumnElement[bool]:
+def _holds(text: str) -> ColumnElement[bool]:
     event = select(events.c.internal_id).join(run_events, run_events.c.event_internal_id == events.c.internal_id)
     event = event.where(
         run_events.c.run_id == runs.c.run_id,
-        or_(*(events.c[name].icontains(text, autoescape=True) for name in ("name", "id", "data", "user"))),
+        or_(*(holds_text(events.c[name], text) for name in ("name", "id", "data", "user"))),
     )
     return or_(
         runs.c.run_id == text,
-        runs.c.function.icontains(text, autoescape=True),
-        runs.c.output.icontains(text, autoescape=True),
+        holds_text(runs.c.function, text),
+        holds_text(runs.c.output, text),
         event.exists(),
     )
 

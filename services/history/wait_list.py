@@ -12,6 +12,7 @@ from .plain_text import plain
 from .reading import Reader
 from .run_list import COUNT_CAP, MAX_TEXT_CHARACTERS
 from .tables import is_text, jobs, runs
+from .text_search import holds_text
 
 KINDS = ("call", "sleep", "wait", "signal", "invoke", "request", "cancel")
 _SEPARATOR = "~"
@@ -70,7 +71,7 @@ def _conditions(wanted: WaitFilter) -> list[ColumnElement[bool]]:
     if wanted.function:
         conditions.append(is_text(runs.c.function, plain(wanted.function)))
     if text := plain(wanted.text.strip()):
-        searched = (jobs.c[name].icontains(text, autoescape=True) for name in ("name", "detail"))
+        searched = (holds_text(jobs.c[name], text) for name in ("name", "detail"))
         conditions.append(or_(jobs.c.run_id == text, *searched))
     return conditions
 
