@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -84,13 +85,16 @@ class App:
             part = await receive()
             body += part.get("body", b"")
             more = part.get("more_body", False)
-        event = orjson.loads(body)["event"]
-        if event["name"] == "live/order":
-            self.live.setdefault(event["data"]["n"], came)
-        else:
-            self.past += 1
+        self._called(orjson.loads(body).get("event"), came)
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await send({"type": "http.response.body", "body": b"null"})
+
+    def _called(self, event: dict[str, Any] | None, came: float) -> None:
+        """Requests without an event are the dev server's, asking whether the app has changed."""
+        if event is not None and event["name"] == "live/order":
+            self.live.setdefault(event["data"]["n"], came)
+        elif event is not None:
+            self.past += 1
 
 
 def _function(url: str, name: str, event: str) -> dict[str, object]:
