@@ -36,6 +36,7 @@ PHASES = (
     "saturate-three",
     "low-one",
     "low-three",
+    "resume",
     "soak",
     "idle",
     "profile",

@@ -1,10 +1,11 @@
-"""A very cheap app that speaks the SDK protocol: functions of one and of three sequential steps.
+"""A very cheap app that speaks the SDK protocol: functions of one and of three sequential steps,
+and one that waits for an event.
 
     python -m benchmarks.app --port 3939 --server http://127.0.0.1:8288
 
 It does what an SDK does and nothing else, so that the server's costs are what is measured: looks which steps the call
 remembers, runs the next one, answers 206 with its result, or 200 when none is left. What it records is fetched from
-`/control/calls`; `/control/ended` says how many runs have ended.
+`/control/calls`; `/control/ended` says how many runs have ended, `/control/waiting` how many have come to their wait.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ SDK = "py:v0.5.0"
 #: Function name → hashed step ids in order, as the SDKs hash them.
 STEPS = {
     name: tuple(hashlib.sha1(f"step-{number}".encode()).hexdigest() for number in range(count))
-    for name, count in (("one", 1), ("three", 3))
+    for name, count in (("one", 1), ("three", 3), ("wait", 1))
 }
+#: The function whose only step is a wait, for the event with its run's own number.
+WAITING = "wait"
+RESUME = "bench/resume"
 _REASONS = {
     200: "OK",
     206: "Partial Content",
@@ -88,6 +92,9 @@ def answer(function: str, step: int | None, planning: bool) -> tuple[int, bytes]
         return 200, b'"done"'
     name = f"step-{step}"
     operation: dict[str, Any] = {"id": STEPS[function][step], "name": name, "displayName": name, "opts": {}}
+    if function == WAITING:
+        opts = {"if": "async.data.n == event.data.n", "timeout": "1h"}
+        return 206, orjson.dumps([operation | {"op": "WaitForEvent", "name": RESUME, "opts": opts}])
     operation |= {"op": "StepPlanned"} if planning else {"op": "StepRun", "data": {"step": step}}
     return 206, orjson.dumps([operation])
 
@@ -99,6 +106,7 @@ class App:
         self.url = url
         self.calls = Rows(4)
         self.ended: set[int] = set()
+        self.waiting: set[int] = set()
         self._server = server
 
     def call(self, query: str, body: bytes, received: int, reply: Callable[[int, bytes], None]) -> None:
@@ -114,6 +122,8 @@ class App:
         step = next_step(function, target, call)
         planning = target == "step" and bool(call["ctx"].get("disable_immediate_execution"))
         reply(*answer(function, step, planning))
+        if function == WAITING and step is not None:
+            self.waiting.add(call["event"]["data"]["n"])
         self._note(call["event"]["data"]["n"], step, planning, received)
         return None
 
@@ -221,8 +231,11 @@ class Connection(asyncio.Protocol):
             )
         if path == "/control/ended":
             return 200, b"%d" % len(self._app.ended)
+        if path == "/control/waiting":
+            return 200, b"%d" % len(self._app.waiting)
         if path == "/control/calls":
             self._app.ended.clear()
+            self._app.waiting.clear()
             return 200, self._app.calls.take()
         return 404, b"{}"
 

@@ -6,14 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
 from . import targets
-from .app import event_name
+from .app import RESUME, WAITING, event_name
 from .load import Plan
 from .processes import Accounts, Reading
 from .profile import hotspots, sampling
@@ -80,6 +80,30 @@ class Bench:
         """Far below what the server can do: what remains is latency."""
         return self._runs(f"low load {function}", function, self.sizes.low_load_runs, self.sizes.low_load_rate)
 
+    def resume(self) -> Phase:
+        """Runs that wait are resumed far below what the server can do: from the event to the call that has it."""
+        self._control.get("/control/calls").raise_for_status()
+        count = self.sizes.low_load_runs
+        plan = self._plan(event_name(WAITING), count, 100, 0.0, 4)
+        started, _, _ = self._load(plan)
+        self._wait_for("/control/waiting", sum(event.status == 200 for event in started))
+        self._accounts.wait_until_quiet()
+        self._control.get("/control/calls").raise_for_status()
+        sent, before, _ = self._load(replace(plan, name=RESUME, batch=1, rate=self.sizes.low_load_rate, connections=64))
+        good = sum(event.status == 200 for event in sent)
+        ended = self._wait_for("/control/ended", good)
+        self._accounts.wait_until_quiet()
+        settled = self._accounts.read()
+        found = timeline(sent, read_calls(self._control.get("/control/calls").content))
+        resumed = spread_figures(
+            "resume sent → resumed call", found.first_calls(), targets.RESUMED_P50, targets.RESUMED_P99
+        )
+        problems = (*_refused(started), *_refused(sent), *_shortfall(good, ended, found), *self._gone())
+        figures = (*resumed, *_lateness(sent), _others(before, settled))
+        return Phase(
+            "resume waiting runs", figures, cpu_per_unit(before, settled, count), rss(settled), problems=problems
+        )
+
     def soak(self) -> Phase:
         """Round after round of runs: what memory is gained after the first is what finished runs leave behind."""
         rounds = [self._runs(f"round {n}", "one", self.sizes.saturate_runs, 0.0) for n in range(self.sizes.soak_rounds)]
@@ -143,7 +167,7 @@ class Bench:
         plan = self._plan(event_name(function), count, batch, rate, connections)
         sent, before, _ = self._load(plan)
         good = sum(event.status == 200 for event in sent)
-        ended = self._wait_for_runs(good)
+        ended = self._wait_for("/control/ended", good)
         after = self._accounts.read()
         # What is still written behind the last run (history, offsets) belongs to the runs, too.
         self._accounts.wait_until_quiet()
@@ -178,13 +202,14 @@ class Bench:
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=600)
         return read_sent(done.stdout), before, self._accounts.read()
 
-    def _wait_for_runs(self, count: int) -> int:
+    def _wait_for(self, counted: str, count: int) -> int:
+        """What the app counts, as soon as it is `count`, or when the time is up."""
         deadline = time.monotonic() + self.sizes.run_timeout_seconds
-        while (ended := int(self._control.get("/control/ended").content)) < count:
+        while (found := int(self._control.get(counted).content)) < count:
             if time.monotonic() > deadline:
                 break
             time.sleep(_POLL_SECONDS)
-        return ended
+        return found
 
     def _current_accounts(self) -> Accounts:
         return Accounts({**self._stack.pids(), "app": self._app_pid})
@@ -205,6 +230,7 @@ def all_phases(bench: Bench) -> list[tuple[str, Callable[[], Phase]]]:
         ("saturate-three", lambda: bench.saturate("three")),
         ("low-one", lambda: bench.low_load("one")),
         ("low-three", lambda: bench.low_load("three")),
+        ("resume", bench.resume),
         ("soak", bench.soak),
         ("idle", bench.idle),
         ("profile", bench.profile),
@@ -223,15 +249,19 @@ def _saturated(found: Timeline, function: str, costs: dict[str, float]) -> tuple
 
 
 def _unhurried(found: Timeline, sent: Sequence[Sent]) -> tuple[Figure, ...]:
-    late = spread(event.sent - event.scheduled for event in sent)
     return (
         *spread_figures("sent → first call", found.first_calls(), targets.FIRST_CALL_P50, targets.FIRST_CALL_P99),
         *spread_figures(
             "step end → next step", found.between_steps(), targets.STEP_TO_STEP_P50, targets.STEP_TO_STEP_P99
         ),
         *spread_figures("sent → run end", found.whole_runs()),
-        *(() if late is None else (Figure("generator late p99", late.p99, "ms"),)),
+        *_lateness(sent),
     )
+
+
+def _lateness(sent: Sequence[Sent]) -> tuple[Figure, ...]:
+    late = spread(event.sent - event.scheduled for event in sent)
+    return () if late is None else (Figure("generator late p99", late.p99, "ms"),)
 
 
 def _others(before: Reading, after: Reading) -> Figure:

@@ -3,8 +3,9 @@ checked.
 
     python -m tests.benchmarks.fake_server     (prints its URL)
 
-Every run waits `FIRST_CALL_MS` before its first call and `BETWEEN_STEPS_MS` before every other. Each 100th event, by
-its number, is refused with 429; nothing is kept.
+Every run waits `FIRST_CALL_MS` before its first call and `BETWEEN_STEPS_MS` before every other; an event that a run
+waits for, by its number, resumes it after `RESUMED_MS`. Each 100th event, by its number, is refused with 429; nothing
+is kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from starlette.routing import Route
 
 FIRST_CALL_MS = 400
 BETWEEN_STEPS_MS = 200
+RESUMED_MS = 300
 REFUSED_EVERY = 100
 
 
@@ -30,6 +32,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self._functions: dict[str, str] = {}
+        self._waits: dict[tuple[str, int], asyncio.Future[dict[str, Any]]] = {}
         self._runs: set[asyncio.Task[None]] = set()
         self._client = httpx.AsyncClient(timeout=10)
 
@@ -50,6 +53,8 @@ class FakeServer:
                 run = asyncio.create_task(self._run(self._functions[event["name"]], event))
                 self._runs.add(run)
                 run.add_done_callback(self._runs.discard)
+            elif waits := self._waits.pop((event["name"], event["data"]["n"]), None):
+                waits.set_result(event)
         return JSONResponse({"ids": ["x"] * len(events), "status": 200})
 
     async def _run(self, url: str, event: dict[str, Any]) -> None:
@@ -69,8 +74,17 @@ class FakeServer:
             if answered.status_code != 206:
                 assert answered.headers["x-inngest-sdk"]
                 return
-            steps |= {operation["id"]: {"data": operation["data"]} for operation in answered.json()}
-            await asyncio.sleep(BETWEEN_STEPS_MS / 1000)
+            [operation] = answered.json()
+            steps[operation["id"]] = await self._result(operation, event["data"]["n"])
+
+    async def _result(self, operation: dict[str, Any], n: int) -> Any:
+        if operation["op"] == "WaitForEvent":
+            self._waits[operation["name"], n] = asyncio.get_running_loop().create_future()
+            event = await self._waits[operation["name"], n]
+            await asyncio.sleep(RESUMED_MS / 1000)
+            return event
+        await asyncio.sleep(BETWEEN_STEPS_MS / 1000)
+        return {"data": operation["data"]}
 
 
 def main() -> None:

@@ -45,6 +45,15 @@ def test_a_step_is_only_planned_where_it_must_not_run() -> None:
     assert (status, orjson.loads(body)[0]["op"]) == (206, "StepPlanned")
 
 
+def test_a_run_that_waits_asks_for_the_event_with_its_number() -> None:
+    """206 with one WaitForEvent; with the event remembered the run is at its end."""
+    status, body = answer("wait", 0, planning=False)
+    (operation,) = orjson.loads(body)
+    assert (status, operation["op"], operation["name"]) == (206, "WaitForEvent", "bench/resume")
+    assert operation["opts"]["if"] == "async.data.n == event.data.n"
+    assert next_step("wait", "step", memo(STEPS["wait"][0])) is None
+
+
 def test_the_end_is_a_200() -> None:
     """No step left: the function's result."""
     assert answer("three", None, planning=False) == (200, b'"done"')
@@ -69,9 +78,9 @@ def test_an_unknown_function_is_404(query: str) -> None:
     assert replies[0][0] == 404
 
 
-def test_the_registration_names_both_functions() -> None:
+def test_the_registration_names_all_functions() -> None:
     """Composite slugs, one event trigger each, and a URL with fnId and step."""
-    one, three = registration("http://127.0.0.1:1/api/inngest")["functions"]
+    one, three, _ = registration("http://127.0.0.1:1/api/inngest")["functions"]
     assert (one["id"], three["id"]) == ("penstock-bench-one", "penstock-bench-three")
     assert one["triggers"] == [{"event": "bench/one"}]
     url = one["steps"]["step"]["runtime"]["url"]

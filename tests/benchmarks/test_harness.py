@@ -55,6 +55,9 @@ def test_known_delays_are_what_is_reported(fake: tuple[str, int], tmp_path: Path
     parts = slow["sent → first call p50"] + 3 * slow["step end → next step p50"]
     assert first + 3 * between <= slow["sent → run end p50"] < parts + first
 
+    resumed = measured(report, "resume waiting runs")
+    assert fake_server.RESUMED_MS <= resumed["resume sent → resumed call p50"] < first
+
     at_once = measured(report, "saturate one")
     assert 5 < at_once["runs"] <= 40 / ((first + between) / 1000)
     assert at_once["CPU a run"] > 0
