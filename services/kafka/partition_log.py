@@ -56,8 +56,10 @@ class KafkaPartitionLog:
             | {
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 20,
-                "queued.min.messages": 20_000,
-                "queued.max.messages.kbytes": 16_384,
+                # A fetch comes compressed, and is in memory several times its size; larger records come all the same.
+                "fetch.message.max.bytes": 1024 * 1024,
+                "queued.min.messages": 10_000,
+                "queued.max.messages.kbytes": 8192,
             }
         )
 

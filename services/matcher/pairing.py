@@ -32,9 +32,11 @@ from .waits import Page, WaitTable, fits
 log = logging.getLogger(__name__)
 
 #: Resumes sent together; each carries the event.
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
+#: Batches of one record on their way at the same time.
+BATCHES_AHEAD = 8
 #: Records whose commands take more than one batch, on their way at the same time.
-MAX_LONG = 8
+MAX_LONG = 4
 #: After so many remembered events, old ones are forgotten.
 FORGET_EVERY = 500
 
@@ -102,9 +104,14 @@ class Pairing:
         task.add_done_callback(self._ended)
 
     async def _deliver_all(self, batches: Iterator[Sequence[Outgoing]], done: Callable[[], None]) -> None:
+        ahead = asyncio.Semaphore(BATCHES_AHEAD)
         for batch in batches:
-            await self._ports.deliveries.deliver(batch)
-            await asyncio.sleep(0)  # also where a page had nothing to send: others want the loop, too
+            if batch:
+                await ahead.acquire()
+                await self._ports.deliveries.send(batch, ahead.release)
+            await asyncio.sleep(0)  # others want the loop, too
+        for _ in range(BATCHES_AHEAD):
+            await ahead.acquire()
         done()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -26,7 +26,7 @@ from .meeting import IncomingEvent, meet
 log = logging.getLogger(__name__)
 
 #: Waits looked at between two pauses; each has a few hundred bytes.
-WAITS_PER_PAGE = 256
+WAITS_PER_PAGE = 64
 #: Events looked at between two pauses; each may have megabytes.
 EVENTS_PER_PAGE = 16
 #: Most events forgotten at once.

@@ -239,6 +239,25 @@ class WaitsAndEvents(RuleBasedStateMachine):
             self.shapes[name, path] = WaitShape(name, path, since, until + 60 * SECOND, self.now)
             self.cluster.shapes.append(self.shapes[name, path])
 
+    @rule(
+        steps=st.lists(st.sampled_from(STEPS), max_size=3),
+        commit=st.booleans(),
+        before=st.booleans(),
+        after=st.booleans(),
+        partition=st.integers(0, 1),
+    )
+    def unknown_shape(self, steps: list[str], commit: bool, before: bool, after: bool, partition: int) -> None:
+        """An event of a name that nobody waited for is matched, then a wait for it comes; and somebody dies."""
+        name = f"n{len(self.events)}"
+        self.event(name, 1, 1, partition)
+        self.catch_up(["match"], commit)
+        if before:
+            self.crash_or_move(self.assignment, False)
+        self.register(name, "data.x", 1, "", 700, 3000, False)
+        self.catch_up(steps, False)
+        if after:
+            self.crash_or_move(self.assignment[::-1], False)
+
     @precondition(lambda self: self.waits)
     @rule(place=st.integers(0, 10**6))
     def end(self, place: int) -> None:

@@ -1,0 +1,142 @@
+"""The lookback at work: partitions are read again, and how far that has come is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from penstock.matcher import rereading as module
+from penstock.matcher.deliveries import Deliveries
+from penstock.matcher.lookback import Lookback, Reading
+from penstock.matcher.rereading import Rereader, correlated
+from penstock.matcher.shapes import ShapeTable
+from penstock.messages.incoming import IncomingEvents
+from penstock.messages.records import CorrelatedEvent, Event, WaitShape
+from penstock.messages.topics import Topics
+
+from .logs import ListLog, StoredOffsets
+from .outbox import CODEC, Outbox
+
+NOW = 1_788_000_000_000
+TOPICS = Topics("p.")
+PLACE = (TOPICS.events, 0)
+
+
+def event(log: ListLog, number: int, name: str = "a", at: int = NOW) -> None:
+    one = Event(name, f'{{"x": {number}}}', f"e{number}", at, internal_id=f"01{number:024d}", received_at=at)
+    log.append(at, None, CODEC.encode(one))
+
+
+def found(log: ListLog, reading: Reading) -> list[tuple[str, str]]:
+    batches = correlated(log, reading, IncomingEvents(CODEC), False)
+    return [(one.path, one.value) for batch in batches for one in batch]
+
+
+class Bench:
+    """A rereader over one partition that somebody has matched."""
+
+    def __init__(self, matched: int) -> None:
+        self.log, self.outbox = ListLog(), Outbox(at_once=True)
+        self.matched, self.progress = StoredOffsets(), StoredOffsets()
+        self.matched.offsets[PLACE] = matched
+        shapes = ShapeTable()
+        self.rereader = Rereader(
+            shapes, Lookback(shapes), lambda _topic, _n: self.log, self.matched, self.progress, lambda: NOW
+        )
+
+    async def run(self, until: Callable[[], bool]) -> None:
+        deliveries = Deliveries(self.outbox, 100, lambda error: None)
+        running = asyncio.create_task(self.rereader.run(IncomingEvents(CODEC), deliveries, CODEC, TOPICS))
+        try:
+            for _ in range(10_000):
+                if until():
+                    return
+                await asyncio.sleep(0.001)
+            raise AssertionError("not within ten seconds")
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    def values(self) -> list[str]:
+        return [one.value for one in self.outbox.records() if isinstance(one, CorrelatedEvent)]
+
+
+def shape(name: str = "a", path: str = "data.x") -> WaitShape:
+    return WaitShape(name, path, NOW, NOW + 10**6, NOW)
+
+
+def test_events_of_the_names_and_times_that_are_wanted_are_correlated() -> None:
+    """Up to the end of the reading, by each path from its own time."""
+    log = ListLog()
+    event(log, 1, at=NOW - 10)
+    event(log, 2)
+    event(log, 3, "b")
+    event(log, 4)
+    event(log, 5)
+    log.records[4:4] = []
+    wanted = {"a": {"data.x": NOW, "": NOW - 10}}
+    assert found(log, Reading(PLACE, NOW - 10, 4, wanted, 1)) == [
+        ("", ""),
+        ("data.x", "2"),
+        ("", ""),
+        ("data.x", "4"),
+        ("", ""),
+    ]
+
+
+def test_events_of_other_encodings_are_found_and_garbage_is_passed_over() -> None:
+    """Also a name that JSON spells in its own way; what cannot be read was a dead letter when it was matched."""
+    log = ListLog()
+    log.append(NOW, None, b'{"name": "\\u0061", "data": {"x": 9}}')
+    log.append(NOW, None, b"garbage")
+    log.append(NOW, None, None)
+    assert found(log, Reading(PLACE, NOW, 3, {"a": {"data.x": NOW}}, 1)) == [("data.x", "9")]
+
+
+def test_many_names_at_once() -> None:
+    """Beyond a few, every event is decoded."""
+    log = ListLog()
+    event(log, 1)
+    event(log, 2, "z")
+    wanted = {f"n{n}": {"data.x": NOW} for n in range(100)} | {"a": {"data.x": NOW}}
+    assert found(log, Reading(PLACE, NOW, 2, wanted, 1)) == [("data.x", "1")]
+
+
+async def test_a_shape_that_came_while_nobody_was_there_is_looked_back_for() -> None:
+    """Up to where others had matched; then, and not before, the progress is stored."""
+    bench = Bench(matched=2)
+    for number in range(3):
+        event(bench.log, number)
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE])
+    await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
+    assert bench.values() == ["0", "1"]
+    assert bench.log.closed == 1
+
+
+async def test_a_shape_that_comes_later_wakes_it() -> None:
+    """One that was looked back for already does not."""
+    bench = Bench(matched=1)
+    bench.progress.offsets[PLACE] = 1
+    event(bench.log, 0)
+    bench.rereader.learn([(shape(path="data.y"), 0)], 0)
+    bench.rereader.assign([PLACE])
+    asyncio.get_running_loop().call_later(0.05, bench.rereader.learn, [(shape(), 1)], 1)
+    await bench.run(lambda: bench.progress.offsets == {PLACE: 2})
+    assert bench.values() == ["0"]
+
+
+async def test_a_reading_that_breaks_off_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent before is sent again."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+    bench = Bench(matched=3)
+    for number in range(3):
+        event(bench.log, number)
+    bench.log.fail_at = 2
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE])
+    await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
+    assert bench.values() == ["0", "1", "0", "1", "2"]
+    assert bench.log.closed == 2
