@@ -17,7 +17,7 @@ from typing import Protocol
 from ..errors import InvalidInput
 from ..functions.config import FunctionConfig
 from ..functions.table import FunctionTable
-from ..messages.ids import FunctionKey, JobId, RunId, function_uuid
+from ..messages.ids import FunctionKey, JobId, RunId
 from ..messages.records import JobScheduled
 from ..runs.details import request_of
 from ..runs.errors import error_text, function_not_registered
@@ -25,7 +25,7 @@ from ..runs.facts import CallAnswered, Fact, JobDue, RequestAnswered
 from ..runs.gateway import OutboundRequest, outbound_request, refusal
 from ..runs.outcomes import Outcome
 from ..runs.replies import Failed, Reply, Stepped
-from ..runs.requests import CallInput, call_headers, call_url, encode_call, fetches_state
+from ..runs.requests import call_headers, call_input, call_url, encode_call, fetches_state
 from ..runs.run import Run
 from .arrivals import RunFact
 from .call import FunctionCall, FunctionCaller
@@ -205,22 +205,7 @@ class CallQueue:
         return None if record is None else FunctionConfig.from_json(record.config)
 
     def _request(self, config: FunctionConfig, run: Run, job: JobScheduled, request_id: str) -> FunctionCall:
-        call = CallInput(
-            function_uuid=function_uuid(config.key),
-            run_id=run.id,
-            step_id=job.step_id,
-            job_id=job.job_id,
-            attempt=job.attempt,
-            max_attempts=run.started.max_attempts,
-            request_version=run.request_version,
-            disable_immediate_execution=run.disable_immediate_execution,
-            stack=tuple(run.steps),
-            current=len(run.steps),
-            steps={step: result.output for step, result in run.steps.items()},
-            events=run.started.events,
-            request_id=request_id,
-            generation=1,
-        )
+        call = call_input(run, job, config.key, request_id)
         body = encode_call(call, allow_use_api=fetches_state(config.sdk))
         return FunctionCall(
             app=config.app, url=call_url(config.url, job.step_id), headers=call_headers(call), body=body

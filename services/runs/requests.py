@@ -13,7 +13,9 @@ from uuid import UUID
 
 import orjson
 
-from ..messages.ids import JobId, RunId, StepId, ulid_number
+from ..messages.ids import FunctionKey, JobId, RunId, StepId, function_uuid, ulid_number
+from ..messages.records import JobScheduled
+from .run import Run
 
 MIB = 1024 * 1024
 #: Beyond this the SDK fetches events and steps itself (`use_api`).
@@ -45,6 +47,25 @@ class CallInput:
     events: tuple[str, ...]
     request_id: str
     generation: int = 1
+
+
+def call_input(run: Run, job: JobScheduled, function: FunctionKey, request_id: str) -> CallInput:
+    """What a job's call tells the SDK, with the run's memory as it is now."""
+    return CallInput(
+        function_uuid=function_uuid(function),
+        run_id=run.id,
+        step_id=job.step_id,
+        job_id=job.job_id,
+        attempt=job.attempt,
+        max_attempts=run.started.max_attempts,
+        request_version=run.request_version,
+        disable_immediate_execution=run.disable_immediate_execution,
+        stack=tuple(run.steps),
+        current=len(run.steps),
+        steps={step: result.output for step, result in run.steps.items()},
+        events=run.started.events,
+        request_id=request_id,
+    )
 
 
 def fetches_state(sdk: str) -> bool:
