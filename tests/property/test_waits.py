@@ -244,16 +244,23 @@ class WaitsAndEvents(RuleBasedStateMachine):
         commit=st.booleans(),
         before=st.booleans(),
         after=st.booleans(),
+        lapsed=st.booleans(),
         partition=st.integers(0, 1),
     )
-    def unknown_shape(self, steps: list[str], commit: bool, before: bool, after: bool, partition: int) -> None:
-        """An event of a name that nobody waited for is matched, then a wait for it comes; and somebody dies."""
+    def unknown_shape(
+        self, steps: list[str], commit: bool, before: bool, after: bool, lapsed: bool, partition: int
+    ) -> None:
+        """An event of a name that nobody waits for (any more) is matched, then a wait for it comes; somebody dies."""
         name = f"n{len(self.events)}"
+        if lapsed:
+            self.register(name, "data.x", 1, "", 0, 1, False)
+            self.catch_up(["learn"], False)
+            self.time_passes(90)
         self.event(name, 1, 1, partition)
         self.catch_up(["match"], commit)
         if before:
             self.crash_or_move(self.assignment, False)
-        self.register(name, "data.x", 1, "", 700, 3000, False)
+        self.register(name, "data.x", 1, "", 60 if lapsed else 700, 3000, False)
         self.catch_up(steps, False)
         if after:
             self.crash_or_move(self.assignment[::-1], False)
