@@ -166,6 +166,15 @@ RACE_WINNER = Scenario(
     {"winner": "fast", "after": "went on"},
 )
 
+#: Here a call that saves its steps is broken off by a failure, and what it saved must be remembered.
+FAILURE_IN_THE_MIDDLE = Scenario(
+    "failure-in-the-middle",
+    "steps before and after one that fails run once",
+    ("a:0", "b:0", "b:1", "c:0"),
+    5,
+    ["a", "b", "c"],
+)
+
 #: Calls of the TypeScript SDK as it is by default: steps that it saves while it runs cost none. What is not here is
 #: called as often as without: errors, groups and whatever waits end a call.
 CHECKPOINTED = {
@@ -175,6 +184,7 @@ CHECKPOINTED = {
     "values": 1,
     "big-state": 1,
     "retried": 4,
+    "failure-in-the-middle": 3,
     "caught": 3,
     "function-recovers": 3,
     "sleep": 2,
@@ -190,13 +200,27 @@ CHECKPOINTED = {
     "signal-timeout": 2,
 }
 
+#: In that version the error of an invoked function cannot be caught, and steps send no events.
+IN_GO_0_7 = {
+    "invoke",
+    "invoke-nothing",
+    "invoke-failure-uncaught",
+    "wait-if",
+    "wait-either",
+    "wait-any",
+    "wait-timeout",
+    "wait-trigger",
+    "wait-twice",
+    "wait-condition",
+    "cancel-on",
+}
 #: What an SDK does not offer; `docs/sdk-support.md` says it to users.
 NOT_IN = {
     "python": {each.name for each in SIGNALLING}
     | {"wait-match", "wait-past", "fetch", "fetch-status", "fetch-failure"},
     "typescript": set(),
     "go-0.16": {"invoke-by-id", "wait-match", "wait-past"},
-    "go-0.7": {"sleep-until", "race"} | {each.name for each in COORDINATION},
+    "go-0.7": {"sleep-until", "race"} | ({each.name for each in COORDINATION} - IN_GO_0_7),
 }
 #: An SDK that streams wraps every answer in another: enough to see each kind of answer once.
 STREAMED = {
@@ -214,7 +238,7 @@ STREAMED = {
 
 def scenarios_of(sdk: str) -> list[Scenario]:
     """What the SDK's app offers and is asked for."""
-    more = [RACE_WINNER] if sdk.startswith("typescript") else []
+    more = [RACE_WINNER, FAILURE_IN_THE_MIDDLE] if sdk.startswith("typescript") else []
     without = next(names for family, names in NOT_IN.items() if sdk.startswith(family))
     offered = [scenario for scenario in (*SCENARIOS, *more, *COORDINATION) if scenario.name not in without]
     return [scenario for scenario in offered if scenario.name in STREAMED or not sdk.endswith("-streamed")]

@@ -80,10 +80,14 @@ class Server:
 
     def wait_ended(self, run: str, seconds: float = RUN_SECONDS) -> Outcome:
         end = time.monotonic() + seconds
-        while (outcome := self.run(run)).status not in FINAL:
-            assert time.monotonic() < end, f"run {run} is {outcome.status} after {seconds:.0f} s"
+        while (outcome := self._shown(run)) is None or outcome.status not in FINAL:
+            shown = "not visible" if outcome is None else outcome.status
+            assert time.monotonic() < end, f"run {run} is {shown} after {seconds:.0f} s"
             time.sleep(0.05)
         return outcome
+
+    def _shown(self, run: str) -> Outcome | None:
+        return None if self.http.get(f"/v1/runs/{run}").status_code == 404 else self.run(run)
 
     def cancel(self, run: str) -> httpx.Response:
         return self.http.delete(f"/v1/runs/{run}")

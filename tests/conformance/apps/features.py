@@ -125,6 +125,17 @@ async def _large_output(ctx: inngest.Context) -> Any:
     return len(await step(ctx, "large", "x" * (4 * 1024 * 1024 + 1)))
 
 
+async def _ticking(ctx: inngest.Context) -> Any:
+    journal.note("ticks", ctx.run_id)
+    return {"name": ctx.event.name, "id": ctx.event.id, "data": ctx.event.data}
+
+
+# Only where it is asked for: it would run each minute for as long as any test goes on.
+if cron := os.environ.get("CONFORMANCE_CRON"):
+    functions.append(
+        client.create_function(fn_id="ticking", trigger=inngest.TriggerCron(cron=cron), retries=0)(_ticking)
+    )
+
 app = fastapi.FastAPI()
 inngest.fast_api.serve(app, client, functions)
 

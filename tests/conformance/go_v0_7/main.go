@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/inngest/inngest/pkg/inngest"
 	"github.com/inngest/inngestgo"
 	sdkerrors "github.com/inngest/inngestgo/errors"
 	"github.com/inngest/inngestgo/experimental/group"
@@ -33,10 +34,9 @@ var values = []any{
 }
 
 func main() {
-	app := os.Getenv("CONFORMANCE_APP")
 	handler := inngestgo.NewHandler(app, options())
 	for name, f := range scenarios {
-		handler.Register(function(app, name, f))
+		handler.Register(function(name, f))
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/api/inngest", handler)
@@ -53,8 +53,11 @@ func options() inngestgo.HandlerOpts {
 	return opts
 }
 
-func function(app, name string, s scenario) inngestgo.ServableFunction {
+func function(name string, s scenario) inngestgo.ServableFunction {
 	opts := inngestgo.FunctionOpts{ID: name, Name: name, Retries: inngestgo.IntPtr(s.retries)}
+	if cancel, ok := cancels[name]; ok {
+		opts.Cancel = []inngest.Cancel{cancel}
+	}
 	trigger := inngestgo.EventTrigger(app+"/"+name, nil)
 	return inngestgo.CreateFunction(opts, trigger, func(ctx context.Context, in input) (any, error) {
 		notes.note(in.InputCtx.RunID, "enter")

@@ -39,6 +39,12 @@ scenario("retried", 3, async (ctx) => {
   return { flaky, after: await step(ctx, "after", () => ctx.attempt) };
 });
 
+scenario("failure-in-the-middle", 1, async (ctx) => {
+  const a = await step(ctx, "a", () => "a");
+  const b = await step(ctx, "b", () => (ctx.attempt === 1 ? "b" : fail(new Error("not yet"))));
+  return [a, b, await step(ctx, "c", () => "c")];
+});
+
 scenario("caught", 1, async (ctx) => {
   try {
     await step(ctx, "broken", () => fail(new Error("it is broken")));
