@@ -1,0 +1,418 @@
+"""One seed: a few programs, a few runs of each, and every kind of trouble, until all is quiet; then the reckoning."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+
+from penstock.audit import local, waits
+from penstock.audit.changelog import ChangelogAudit
+from penstock.errors import Fenced
+from penstock.executor.arrivals import RunFact, SignalSent
+from penstock.functions.config import EventTrigger, FunctionConfig
+from penstock.functions.table import FunctionTable
+from penstock.kafka.produce import Outgoing
+from penstock.messages.codec import Codec
+from penstock.messages.ids import FunctionKey, RunId, record_event_id, run_partition, signal_partition
+from penstock.messages.records import Event, Function, RunEnded, RunStarted, StepFinished
+from penstock.messages.topics import Topics
+from penstock.runs.facts import CancelRequested
+from penstock.runs.run import Run
+from penstock.state.memory import MemoryStore
+
+from . import app
+from .broker import Broker
+from .matchers import Matcher
+from .owners import Call, Died, Owner
+from .programs import RETRIES, Program, outcome, programs
+
+CODEC = Codec()
+T0 = 1_700_000_000_000
+DAY_MS = 24 * 3600 * 1000
+MAX_ACTIONS = 6000
+CANCEL = '{"cancel":[{"event":"stop","if":"async.data.k == event.data.k"}]}'
+
+
+class Violation(AssertionError):
+    """What must always hold did not."""
+
+
+@dataclass
+class Counts:
+    """What happened, so that a simulation in which nothing happens can be told from one that holds."""
+
+    runs: int = 0
+    actions: int = 0
+    deaths: int = 0
+    zombies: int = 0
+    duplicates: int = 0
+    cancelled: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.counts = Counts()
+        self.topics = Topics("", event_partitions=2, run_partitions=2, wait_partitions=2)
+        self.broker = Broker(self.topics)
+        self.broker.now = T0
+        self.programs = programs(self.rng, self.rng.randint(1, 3))
+        self.table = self._register()
+        self.machines = [MemoryStore(), MemoryStore(), MemoryStore()]
+        self.owners = [self._own(partition) for partition in range(self.topics.run_partitions)]
+        self.zombies: list[Owner] = []
+        self.matcher = Matcher(self.broker, self.table, CODEC)
+        self.numbers: list[int] = []
+        """The numbers k of the events that start a run each."""
+        self.tainted: set[RunId] = set()
+        """Runs that may end as Cancelled, and those that depend on them."""
+        self.answered: set[str] = set()
+
+    def play(self) -> Counts:
+        """Start runs, let trouble happen, wait until all have ended, and hold the outcome against the model."""
+        for k in range(1, self.rng.randint(2, 5)):
+            self._trigger(k)
+        troubles = self.rng.randint(0, 60)
+        while self.counts.actions < MAX_ACTIONS:
+            self.counts.actions += 1
+            self.broker.now += self.rng.choice((0, 1, 1, 7))
+            if troubles and self.rng.random() < 0.08:
+                troubles -= 1
+                self._trouble()
+            elif not self._work() and not self._time_passes():
+                break
+        else:
+            raise Violation(f"not quiet after {MAX_ACTIONS} actions: {self._alive()}")
+        self._reckon()
+        return self.counts
+
+    # ---- what goes well
+
+    def _work(self) -> bool:
+        """One piece of work, whichever; False when there is none."""
+        choices: list[tuple[str, int]] = []
+        choices += [("turn", i) for i, owner in enumerate(self.owners) if owner.has_work()]
+        choices += [("call", i) for i, owner in enumerate(self.owners) if owner.calls]
+        places = self.matcher.work()
+        choices += [("match", i) for i in range(len(places))]
+        if not choices:
+            return self._answer_a_wait()
+        kind, which = self.rng.choice(choices)
+        if kind == "turn":
+            self._turn(which)
+        elif kind == "call":
+            self._answer_call(self.owners[which])
+        else:
+            self.matcher.step(places[which])
+            if self.rng.random() < 0.2:
+                self.matcher.commit()
+        if self.rng.random() < 0.1:
+            self._answer_a_wait()
+        return True
+
+    def _turn(self, which: int, dies_after: int = 0) -> None:
+        owner = self.owners[which]
+        try:
+            owner.turn(self.rng, dies_after)
+        except Died:
+            self._replace(which)
+        except Fenced:
+            raise Violation(f"the owner of partition {which} was fenced without a successor") from None
+
+    def _answer_call(self, owner: Owner) -> None:
+        call = owner.calls.pop(self.rng.randrange(len(owner.calls)))
+        if call.attempt < RETRIES and self.rng.random() < 0.05:
+            owner.answered(call, app.unreachable(self.broker.now), {})
+            return
+        program, k = self._of(call.run_id)
+        reply = app.answer(program, call.memory, call.step_id, call.attempt, k, self.broker.now)
+        self._webhook(program, call, k)
+        functions: dict[str, object] = {f"app-f{p.number}": key(p.number) for p in self.programs}
+        owner.answered(call, reply, functions)
+        if self.rng.random() < 0.05:
+            self.counts.duplicates += 1
+            owner.answered(call, reply, functions)
+
+    def _webhook(self, program: Program, call: Call, k: int) -> None:
+        """While a step runs, it causes the event that a later step will wait for."""
+        if call.step_id != "step":
+            return
+        for group in program.groups:
+            if any(step.id not in call.memory for step in group):
+                if len(group) == 1 and group[0].answers:
+                    self._send(f"answer/{group[0].answers}", {"k": k, "go": True})
+                return
+
+    def _answer_a_wait(self) -> bool:
+        """Send what a run waits for, once; False when none waits for something that is to come."""
+        waiting = [
+            (run, job)
+            for run in self._live()
+            for job in run.jobs.values()
+            if job.kind in ("wait", "signal")
+            and self._of(run.id)[0].steps[job.step_id].answered
+            and f"{run.id}/{job.step_id}" not in self.answered
+        ]
+        if not waiting:
+            return False
+        run, job = self.rng.choice(waiting)
+        k = self._of(run.id)[1]
+        if job.kind == "wait":
+            self.answered.add(f"{run.id}/{job.step_id}")
+            self._send(f"answer/{job.step_id}", {"k": k, "go": True})
+            return True
+        signal = f"{job.step_id}/{k}"
+        owner = self.owners[signal_partition(signal, self.topics.run_partitions)]
+
+        def told(reached: RunId | None) -> None:
+            if reached == run.id:
+                self.answered.add(f"{run.id}/{job.step_id}")
+
+        owner.put(SignalSent(signal, '{"go":true}', told))
+        return True
+
+    def _time_passes(self) -> bool:
+        """Nothing else can happen: on to the next timer of a run that is alive."""
+        if not self._live():
+            return False
+        due = [at for owner in self.owners if (at := owner.next_timer()) is not None]
+        if not due:
+            raise Violation(f"nothing will ever happen again: {self._alive()}")
+        self.matcher.commit()
+        self.broker.now = max(self.broker.now, min(due))
+        return True
+
+    # ---- what goes wrong
+
+    def _trouble(self) -> None:
+        which = self.rng.randrange(len(self.owners))
+        match self.rng.choice(
+            ("die", "die", "kill", "zombie", "wake", "matcher", "again", "duplicate", "cancel", "stop")
+        ):
+            case "die":
+                if self.owners[which].has_work():
+                    self.counts.deaths += 1
+                    self._turn(which, self.rng.choice((2, 3, 4)))
+            case "kill":
+                self.counts.deaths += 1
+                self._replace(which)
+            case "zombie":
+                self._leave_zombie(which)
+            case "wake":
+                self._wake_zombie()
+            case "matcher":
+                self.counts.deaths += 1
+                self.matcher.die()
+            case "again":
+                self._repeat_a_record()
+            case "duplicate":
+                if self.broker.now < T0 + DAY_MS // 2:  # after a day, the same id starts another run
+                    self._trigger(self.rng.choice(self.numbers), again=True)
+            case "cancel":
+                self._cancel()
+            case "stop":
+                self._stop()
+
+    def _replace(self, which: int) -> None:
+        """The owner is gone; another takes over, on this machine or on one whose files are older."""
+        self.owners[which].close()
+        self.owners[which] = self._own(which)
+
+    def _leave_zombie(self, which: int) -> None:
+        """The owner is only cut off: it goes on for a while, and must write nothing."""
+        if len(self.zombies) < 2 and self.owners[which].has_work():
+            self.counts.zombies += 1
+            self.zombies.append(self.owners[which])
+            self.machines.append(MemoryStore())
+            self.owners[which] = self._own(which)
+
+    def _wake_zombie(self) -> None:
+        if not self.zombies:
+            return
+        zombie = self.zombies.pop()
+        before = len(self.broker.log(self.topics.run_state, zombie.partition))
+        try:
+            for _ in range(3):
+                zombie.turn(self.rng, 0)
+        except Fenced:
+            pass
+        zombie.close()
+        if len(self.broker.log(self.topics.run_state, zombie.partition)) != before:
+            raise Violation(f"a fenced owner has written to partition {zombie.partition}")
+
+    def _repeat_a_record(self) -> None:
+        """Every command and every event for a wait may arrive twice."""
+        topic = self.rng.choice((self.topics.run_steps, self.topics.correlations))
+        partition = self.rng.randrange(2)
+        recent = [r for r in self.broker.log(topic, partition) if r.at > self.broker.now - DAY_MS // 2]
+        if recent:
+            self.counts.duplicates += 1
+            record = self.rng.choice(recent)
+            self.broker.send([Outgoing(topic, record.key, record.value, partition=partition)])
+
+    def _cancel(self) -> None:
+        live = self._live()
+        if live:
+            run = self.rng.choice(live)
+            self.counts.cancelled += 1
+            self._taint(run)
+            self.owners[run_partition(run.id, 2)].put(RunFact(run.id, CancelRequested("by the simulation")))
+
+    def _stop(self) -> None:
+        """An event that cancels a run, if its function is cancelled by any."""
+        live = [run for run in self._live() if self._of(run.id)[0].cancellable]
+        if live:
+            run = self.rng.choice(live)
+            self.counts.cancelled += 1
+            self._taint(run)
+            self._send("stop", {"k": self._of(run.id)[1]})
+
+    def _taint(self, run: Run) -> None:
+        self.tainted.add(run.id)
+        parent = run.started.parent_run
+        while parent:
+            self.tainted.add(RunId(parent))
+            owner = self.owners[run_partition(RunId(parent), 2)]
+            above = owner.core.runs.load(RunId(parent))
+            parent = above.started.parent_run if above is not None else ""
+
+    # ---- what must have come out
+
+    def _reckon(self) -> None:
+        problems: list[str] = []
+        expected: dict[str, str] = {}
+        starts: dict[RunId, RunStarted] = {}
+        ends: dict[RunId, RunEnded] = {}
+        steps: dict[RunId, dict[str, StepFinished]] = {}
+        for partition in range(self.topics.run_partitions):
+            audit = ChangelogAudit(partition, CODEC)
+            for at, record in enumerate(self.broker.log(self.topics.run_state, partition)):
+                audit.take(at, record.key or b"", record.value)
+                decoded = CODEC.decode(record.value) if record.value is not None else None
+                match decoded:
+                    case RunStarted():
+                        starts[decoded.run_id] = decoded
+                    case RunEnded():
+                        ends[decoded.run_id] = decoded
+                    case StepFinished():
+                        steps.setdefault(decoded.run_id, {})[decoded.step_id] = decoded
+            problems += map(str, audit.finish(self.broker.now).kept)
+            problems += map(str, local.compare(partition, audit.folded, self.owners[partition].stored()).kept)
+            expected |= audit.wait_keys()
+        problems += map(str, waits.compare(expected, self._registered_waits()).kept)
+        by_event = sorted(numbered(start) for start in starts.values() if not start.parent_run)
+        if by_event != sorted(self.numbers):
+            problems.append(f"runs for k={by_event}, there should be one for each of {sorted(self.numbers)}")
+        problems += [f"{run} has not ended" for run in starts if run not in ends]
+        for run, end in ends.items():
+            self.counts.runs += 1
+            self.counts.statuses[end.status] = self.counts.statuses.get(end.status, 0) + 1
+            problems += self._judged(starts[run], end, steps.get(run, {}))
+        if problems:
+            raise Violation("\n".join([f"seed {self.seed}", *problems[:20]]))
+
+    def _judged(self, started: RunStarted, end: RunEnded, steps: dict[str, StepFinished]) -> list[str]:
+        program = self.programs[int(started.function.removeprefix("app/app-f"))]
+        must = outcome(program, self.programs)
+        if started.run_id in self.tainted:
+            return [] if end.status in ("Cancelled", "Failed", must.status) else [f"{started.run_id}: {end.status}"]
+        found = []
+        if end.status != must.status:
+            found.append(f"{started.run_id} of {program} ended as {end.status}: {end.output}")
+        for step_id, value in must.results:
+            result = steps.get(step_id)
+            if result is None:
+                found.append(f"{started.run_id}: step {step_id} has no result, it should have {value!r}")
+            elif not agrees(result, value):
+                found.append(f"{started.run_id}: step {step_id} has {result.output[:200]}, it should have {value!r}")
+        extra = steps.keys() - {step_id for step_id, _ in must.results}
+        return found + [f"{started.run_id}: step {step_id} should not have run" for step_id in extra]
+
+    def _registered_waits(self) -> set[str]:
+        found: dict[str, bool] = {}
+        for partition in range(self.topics.wait_partitions):
+            for record in self.broker.log(self.topics.waits, partition):
+                found[(record.key or b"").decode()] = record.value is not None
+        return {key for key, alive in found.items() if alive}
+
+    # ---- the small things
+
+    def _register(self) -> FunctionTable:
+        table = FunctionTable()
+        for program in self.programs:
+            name = f"app-f{program.number}"
+            raw = CANCEL if program.cancellable else "{}"
+            triggers = (EventTrigger(f"go/{program.number}"),)
+            config = FunctionConfig(key(program.number), "app", name, name, "http://app", triggers, RETRIES, raw=raw)
+            table.apply(Function(key(program.number), "app", name, name, 1, config.to_json(), T0), program.number)
+        return table
+
+    def _trigger(self, k: int, *, again: bool = False) -> None:
+        number = k % len(self.programs)
+        self._send(f"go/{number}", {"k": k}, event_id=f"go-{k}")
+        if not again:
+            self.numbers.append(k)
+
+    def _send(self, name: str, data: dict[str, object], event_id: str = "") -> Event:
+        partition = self.rng.randrange(2)
+        at = len(self.broker.log(self.topics.events, partition))
+        now = self.broker.now
+        internal = record_event_id(self.topics.events, partition, at, now)
+        event = Event(name, json.dumps(data), event_id or internal, now, internal_id=internal, received_at=now)
+        self.broker.send([Outgoing(self.topics.events, None, CODEC.encode(event), partition=partition)])
+        return event
+
+    def _own(self, partition: int) -> Owner:
+        return Owner(self.broker, partition, self.rng.choice(self._free(partition)), self.table, CODEC)
+
+    def _free(self, partition: int) -> list[MemoryStore]:
+        return [machine for machine in self.machines if partition not in machine._open]
+
+    def _live(self) -> list[Run]:
+        return [run for owner in self.owners for run in owner.live()]
+
+    def _of(self, run_id: RunId) -> tuple[Program, int]:
+        run = self.owners[run_partition(run_id, 2)].core.runs.load(run_id)
+        assert run is not None
+        data = json.loads(run.started.events[0])["data"]
+        return self.programs[int(run.started.function.removeprefix("app/app-f"))], data["k"]
+
+    def _alive(self) -> str:
+        return "; ".join(f"{run.id}: {sorted(run.jobs)}" for run in self._live()[:5])
+
+
+def key(number: int) -> FunctionKey:
+    return FunctionKey(f"app/app-f{number}")
+
+
+def numbered(started: RunStarted) -> int:
+    """The number k in a run's event."""
+    number: int = json.loads(started.events[0])["data"]["k"]
+    return number
+
+
+def agrees(result: StepFinished, value: object) -> bool:
+    """Whether a step's memory is what the model says."""
+    memo = json.loads(result.output)
+    match value:
+        case "error":
+            return result.failed and "error" in memo
+        case "answer":
+            payload = memo["data"] if isinstance(memo, dict) else None
+            return payload is not None and (payload.get("go") is True or payload.get("data", {}).get("go") is True)
+        case "result":
+            return not result.failed and memo == {"data": "done"}
+        case None:
+            return memo is None
+        case _:
+            return bool(memo == {"data": value})
+
+
+def play(seed: int) -> Counts:
+    """One seed from begin to end; `Violation` when something that must hold does not."""
+    return World(seed).play()
