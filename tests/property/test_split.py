@@ -54,7 +54,7 @@ others = comparisons | st.sampled_from(
 conditions = st.lists(equalities | equalities | fixed | others, min_size=1, max_size=3).map(" && ".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(conditions, events, st.lists(events, min_size=1, max_size=4), st.booleans())
 def test_the_parts_say_what_the_whole_says(
     text: str, event: Mapping[str, object], incoming: list[dict[str, object]], alike: bool
@@ -74,6 +74,7 @@ def test_the_parts_say_what_the_whole_says(
         assert (met and rest) == whole
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_canonical_is_equality(left: object, right: object) -> None:
     """Two scalars share a text exactly when expressions find them equal, as JSON and after being written again."""
@@ -83,6 +84,7 @@ def test_canonical_is_equality(left: object, right: object) -> None:
     assert canonical(orjson.loads(orjson.dumps(left))) == canonical(left)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=6).filter(lambda key: "\0" not in key), min_size=1, max_size=4))
 def test_paths_are_unambiguous(keys: list[str]) -> None:
     """Whatever the keys are, the path's text leads to the same keys."""
