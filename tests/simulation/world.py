@@ -31,6 +31,7 @@ CODEC = Codec()
 T0 = 1_700_000_000_000
 DAY_MS = 24 * 3600 * 1000
 MAX_ACTIONS = 6000
+TROUBLES = ("die", "die", "kill", "zombie", "wake", "matcher", "again", "duplicate", "cancel", "stop")
 CANCEL = '{"cancel":[{"event":"stop","if":"async.data.k == event.data.k"}]}'
 
 
