@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fix
+.PHONY: help demo test check bench storm fix
 
 help: ## Show this list
 	@grep -E "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:.*## /\t/" | expand -t 10
@@ -17,6 +17,10 @@ fix: ## Let ruff format and repair what it can
 	python3 run.py setup
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+storm: ## Ten storms of 5,000 waiting runs, with kills
+	python3 run.py setup
+	PENSTOCK_STORM_RUNS=5000 PENSTOCK_STORMS=10 .venv/bin/pytest -x -s tests/integration/test_wait_storm.py
 
 bench: ## The benchmark
 	python3 run.py setup

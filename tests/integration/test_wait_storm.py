@@ -1,7 +1,7 @@
 """Thousands of runs wait, their events come, and matcher and executors are killed meanwhile.
 
-    pytest tests/integration/test_wait_storm.py                             # a smaller storm, for each change
-    PENSTOCK_STORM_RUNS=5000 pytest tests/integration/test_wait_storm.py    # the full one
+    pytest tests/integration/test_wait_storm.py    # a smaller storm, for each change
+    make storm                                     # PENSTOCK_STORM_RUNS=5000 PENSTOCK_STORMS=10: the full one, ten times
 
 No run may be left waiting and none may be resumed twice: that is read from the changelog, not from what the app saw,
 which may well be called again after a kill.
@@ -30,6 +30,7 @@ from .waits_app import EVENT, WaitsApp
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 RUNS = int(os.environ.get("PENSTOCK_STORM_RUNS", "1000"))
+STORMS = int(os.environ.get("PENSTOCK_STORMS", "1"))
 BATCH = 50
 END_SECONDS = 300.0
 
@@ -125,10 +126,12 @@ def stuck(app: WaitsApp) -> str:
     return f"{len(app.returned)} of {RUNS} runs ended, {len(app.waiting)} came to wait; without end: {left[:20]}"
 
 
+@pytest.mark.parametrize("storm", range(STORMS))
 def test_no_run_is_left_waiting_and_none_is_resumed_twice(
-    stack: StartStack, app: WaitsApp, senders: list[Sender]
+    stack: StartStack, app: WaitsApp, senders: list[Sender], storm: int
 ) -> None:
     """Kills while runs register their waits and while their events come: each run takes its two events, once each."""
+    print(f"storm {storm + 1} of {STORMS}: {RUNS} runs")
     running = stack(retry_interval=1)
     app.register(running.url)
     senders.append(Sender(running.url, starts(), per_second=400))
