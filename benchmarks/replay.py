@@ -177,8 +177,8 @@ def main() -> None:
     lines = [
         "# What a replay costs live traffic",
         "",
-        f"{LIVE_PER_SECOND} live events a second, {options.events} events to replay, phases of {options.seconds:g} s in this",
-        "order on one stack. Milliseconds from the request that sends a live event to the call of its function.",
+        f"{LIVE_PER_SECOND} live events a second, {options.events} events to replay, phases of {options.seconds:g} s,",
+        "in this order on one stack. Milliseconds from the request that sends a live event to the function's call.",
         "",
         "| phase | live events | p50 | p95 | p99 | runs replayed meanwhile |",
         "|---|---|---|---|---|---|",

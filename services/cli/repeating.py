@@ -19,7 +19,7 @@ MOST = 1_000_000
 
 def by_id(server: Server, runs: Sequence[str], from_step: str, as_json: bool) -> None:
     """Repeat these, each time they are named."""
-    begun = [server.post(f"/v1/runs/{run}/rerun", {"from_step": from_step} if from_step else {}) for run in runs]
+    begun = [server.post(f"/v1/runs/{run}/rerun", _from(server, run, from_step)) for run in runs]
     if as_json:
         print_json(begun)
         return
@@ -43,10 +43,19 @@ def by_filter(
     if as_json:
         print_json({"runs": len(wanted), "begun": begun, "failures": failures})
     else:
-        say(f"{len(begun)} of {len(wanted)} run again")
+        rest = len(wanted) - len(begun) - len(failures)
+        say(f"{len(begun)} of {len(wanted)} run again" + (f", {rest} have been before" if rest else ""))
     if failures:
         first = next(iter(failures.items()))
         raise BadNews(f"{len(failures)} could not be run again; {first[0]}: {first[1]}")
+
+
+def _from(server: Server, run: str, step: str) -> Json:
+    """The step by its id, or by the name that its author gave it."""
+    if not step:
+        return {}
+    named = [each["id"] for each in server.whole(f"/v1/runs/{run}/steps") if each["name"] == step]
+    return {"from_step": named[0] if named else step}
 
 
 def _repeat(
@@ -54,11 +63,14 @@ def _repeat(
 ) -> tuple[list[object], dict[str, str]]:
     begun: list[object] = []
     failures: dict[str, str] = {}
+    once = bool(body)
     began = time.monotonic()
     with progress("running again", quiet) as bar:
         for place, run in enumerate(runs, 1):
             try:
-                begun.append(server.post(f"/v1/runs/{run}/rerun", body).get("run_id"))
+                # Executors forget ended runs after a day; history knows for longer who was repeated.
+                if not (once and any(server.rows("/v1/runs", {"rerun_of": run}, 1))):
+                    begun.append(server.post(f"/v1/runs/{run}/rerun", body).get("run_id"))
             except Refused as error:
                 failures[run] = str(error)
             bar.at(place, len(runs))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from ..errors import InvalidInput
-from ..messages.ids import FunctionKey, RunId, run_id
+from ..messages.ids import FunctionKey, RunId, run_id, ulid_millis
 from ..messages.records import StartRun
 
 
@@ -47,7 +47,7 @@ def repeat(wanted: Repetition, now: int, registry_offset: int) -> StartRun:
     past = wanted.past
     remembered = steps_before(past, wanted.from_step) if wanted.from_step else ()
     return StartRun(
-        run_id=repetition_id(past, wanted.key, now),
+        run_id=repetition_id(past, wanted.key),
         function=past.function,
         events=past.events,
         event_ids=past.event_ids,
@@ -58,8 +58,9 @@ def repeat(wanted: Repetition, now: int, registry_offset: int) -> StartRun:
     )
 
 
-def repetition_id(past: PastRun, key: str, now: int) -> RunId:
-    return run_id(past.function, f"rerun/{past.run_id}/{key}", now)
+def repetition_id(past: PastRun, key: str) -> RunId:
+    """The same for the same key, whenever it is asked for: so the id has the time of the first run."""
+    return run_id(past.function, f"rerun/{past.run_id}/{key}", ulid_millis(past.run_id))
 
 
 def steps_before(past: PastRun, step_id: str) -> tuple[PastStep, ...]:

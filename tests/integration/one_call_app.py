@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-import time
 from collections import Counter
+from collections.abc import Callable
 
 import httpx
 import uvicorn
@@ -15,16 +16,18 @@ from penstock.cli.ports import free_port
 from penstock.web import EmbeddedServer
 
 HEADERS = [(b"x-inngest-sdk", b"py:v0.5.0"), (b"x-inngest-req-version", b"2"), (b"content-type", b"application/json")]
+NO_RETRY = (b"x-inngest-no-retry", b"true")
 
 
 class OneCallApp:
-    """Serves `one`. `seen` counts the calls for each `n`; `called_at` has the clock of the first of them."""
+    """Serves `one`. `seen` counts the calls for each `n`; those in `failing` fail for good."""
 
     def __init__(self, app: str) -> None:
         self.app = app
         self.port = free_port()
         self.seen: Counter[int] = Counter()
-        self.called_at: dict[int, float] = {}
+        self.register_again: Callable[[], None] = lambda: None
+        self.failing: set[int] = set()
         config = uvicorn.Config(
             self._answer, port=self.port, interface="asgi3", log_level="warning", lifespan="off", access_log=False
         )
@@ -37,7 +40,11 @@ class OneCallApp:
         return f"http://127.0.0.1:{self.port}/api/inngest"
 
     def register(self, server: str, event: str) -> None:
-        """Sync the app, as an SDK does."""
+        """Sync the app, as an SDK does; when it is asked to, it does so again."""
+        self.register_again = lambda: self._register(server, event)
+        self.register_again()
+
+    def _register(self, server: str, event: str) -> None:
         call = f"{self.url}?fnId={self.app}-one&stepId=step"
         step = {"id": "step", "name": "step", "runtime": {"type": "http", "url": call}, "retries": {"attempts": 4}}
         function = {"id": f"{self.app}-one", "name": "one", "triggers": [{"event": event}], "steps": {"step": step}}
@@ -63,8 +70,17 @@ class OneCallApp:
             part = await receive()
             body += part.get("body", b"")
             more = part.get("more_body", False)
+        if scope["method"] == "PUT":
+            await asyncio.to_thread(self.register_again)
+            await self._send(send, 200, b"{}")
+            return
         n = json.loads(body)["event"]["data"]["n"]
-        self.called_at.setdefault(n, time.time())
         self.seen[n] += 1
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        await send({"type": "http.response.body", "body": str(n).encode()})
+        if n in self.failing:
+            await self._send(send, 500, b'{"name": "Error", "message": "this n fails"}', NO_RETRY)
+        else:
+            await self._send(send, 200, str(n).encode())
+
+    async def _send(self, send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": [*HEADERS, *headers]})
+        await send({"type": "http.response.body", "body": body})

@@ -94,6 +94,49 @@ def test_events_and_runs_are_sent_shown_and_listed(stack: StartStack, app: OneCa
     wait_until(lambda: len(app.seen) == 251, 60, lambda: str(len(app.seen)))
 
 
+def test_failed_runs_are_counted_and_run_again_once(stack: StartStack, app: OneCallApp) -> None:
+    """By filter: counted first, each repeated once however often; by id: each time. A failed run is bad news."""
+    running = stack(retry_interval=1)
+    app.register(running.url, event="shop/order")
+    app.failing = {1, 2}
+    terminal = Terminal(running)
+    for n in range(4):
+        terminal.run("events", "send", "shop/order", "-d", json.dumps({"n": n}))
+    failed = ("--status", "Failed", "--function", "shop/shop-one")
+    wait_until(lambda: len(terminal.json("runs", "list", *failed)) == 2, 30, "two failed runs")
+    assert terminal.json("runs", "rerun", *failed, "--dry-run") == {"runs": 2}
+    one = terminal.json("runs", "list", *failed)[0]["run_id"]
+    assert "is failed" in terminal.run("runs", "tail", one, code=5).stderr
+    app.failing.clear()
+    assert len(terminal.json("runs", "rerun", *failed, "--yes")["begun"]) == 2
+    wait_until(lambda: app.seen == {0: 1, 1: 2, 2: 2, 3: 1}, 30, lambda: str(app.seen))
+    terminal.json("runs", "rerun", *failed, "--yes")
+    again = terminal.run("runs", "rerun", one).stdout.strip()
+    wait_until(lambda: sum(app.seen.values()) == 7, 30, lambda: str(app.seen))
+    completed = ("runs", "list", "--status", "Completed")
+    wait_until(lambda: again in [r["run_id"] for r in terminal.json(*completed)], 30, "the run that was repeated")
+    assert sum(app.seen.values()) == 7
+    assert terminal.json("apps", "sync", "shop")["error"] is None
+    assert "synced" in terminal.run("apps", "sync", app.url).stderr
+    assert "no app is called" in terminal.run("apps", "sync", "nothing", code=3).stderr
+
+
+def test_a_dead_letter_is_repaired_and_sent_again(stack: StartStack, app: OneCallApp) -> None:
+    """Its reason is shown; repaired, it starts the run that it was meant to start."""
+    running = stack(retry_interval=1)
+    app.register(running.url, event="shop/order")
+    terminal = Terminal(running)
+    producer = Producer(clients.producer(running.kafka, "test"))
+    producer.produce(running.kafka.topics().events, value=b'{"name": "shop/order", "data": {"n": 9}')
+    assert producer.flush(30) == 0
+    wait_until(lambda: len(terminal.json("dead-letters", "list")) == 1, 30, "the dead letter in history")
+    letter = terminal.json("dead-letters", "list")[0]["id"]
+    assert "shop/order" in terminal.run("dead-letters", "show", letter).stdout
+    terminal.run("dead-letters", "retry", letter, "--value", '{"name": "shop/order", "data": {"n": 9}}')
+    wait_until(lambda: app.seen == {9: 1}, 30, lambda: str(app.seen))
+    terminal.run("dead-letters", "show", "nothing", code=3)
+
+
 def test_a_replay_is_followed_to_its_end(stack: StartStack, app: OneCallApp) -> None:
     """Counting first, then replaying with progress, then the same once more, which starts nothing."""
     running = stack(retry_interval=1)

@@ -53,7 +53,12 @@ def show(
 
     with connect(url, key) as server:
         found = server.get(f"/v1/dead-letters/{letter}")
-    print_json(found) if as_json else print_details(found.items())
+    if as_json:
+        print_json(found)
+        return
+    # The bytes as text, where they are one; base64 only where they are not.
+    hidden = "value" if found.get("value_text") is not None else "value_text"
+    print_details((name, value) for name, value in found.items() if name != hidden)
 
 
 @app.command()

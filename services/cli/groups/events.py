@@ -135,9 +135,10 @@ def tail(
 
     with connect(url, key) as server:
         newcomers = Newcomers("internal_id")
-        newcomers.begin(server.rows("/v1/events", {"name": name}, 20))
+        query = {"name": name, "internal": "false"}
+        newcomers.begin(server.rows("/v1/events", query, 20))
         while True:
-            for row in newcomers.since(server.rows("/v1/events", {"name": name}, MAX_NEW)):
+            for row in newcomers.since(server.rows("/v1/events", query, MAX_NEW)):
                 if as_json:
                     print_json_line(row)
                 else:

@@ -61,11 +61,17 @@ def test_runs_that_a_filter_names_are_counted_before_anything_happens(monkeypatc
 
 
 def test_each_run_is_repeated_once_and_failures_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that cannot be repeated does not stop the others."""
+    """One that cannot be repeated does not stop the others; one that has been repeated is left as it is."""
+
+    def known(rerun_of: str | None) -> list[dict[str, Any]]:
+        if rerun_of is not None:
+            return [{"run_id": "09RUN"}] if rerun_of == "04RUN" else []
+        return [{**RUN, "run_id": name} for name in ("01RUN", "02RUN", "04RUN")]
+
     api = serve(
         monkeypatch,
         {
-            "GET /v1/runs": [RUN, {**RUN, "run_id": "02RUN"}],
+            "GET /v1/runs": lambda r: (200, {"data": known(r.url.params.get("rerun_of"))}),
             "POST /v1/runs/01RUN/rerun": (409, {"error": "function gone"}),
             "POST /v1/runs/02RUN/rerun": {"run_id": "03RUN"},
         },
@@ -80,8 +86,10 @@ def test_each_run_is_repeated_once_and_failures_are_told(monkeypatch: pytest.Mon
 def test_named_runs_are_repeated_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """From a step, when one is named."""
     api = serve(monkeypatch, {"POST /v1/runs/01RUN/rerun": {"run_id": "02RUN"}})
+    api.answers["GET /v1/runs/01RUN/steps"] = [{"id": "5a5a", "name": "pay"}]
     assert CliRunner().invoke(app, ["runs", "rerun", "01RUN", "--from-step", "abc"]).output == "02RUN\n"
-    assert api.bodies() == [{"from_step": "abc"}]
+    assert CliRunner().invoke(app, ["runs", "rerun", "01RUN", "--from-step", "pay"]).output == "02RUN\n"
+    assert api.bodies() == [{"from_step": "abc"}, {"from_step": "5a5a"}]
 
 
 def test_cancelling_names_what_it_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
