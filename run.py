@@ -23,7 +23,18 @@ OLDEST_PYTHON = (3, 11)
 UV = "uv==0.13.9"
 
 #: The rings of the tests, cheap ones first.
-RINGS = ("unit", "golden", "property", "contract", "integration", "conformance", "benchmarks")
+RINGS = (
+    "unit",
+    "golden",
+    "property",
+    "simulation",
+    "contract",
+    "examples",
+    "integration",
+    "dashboard",
+    "conformance",
+    "benchmarks",
+)
 CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff", ("ruff", "check", ".")),
     ("ruff format", ("ruff", "format", "--check", ".")),

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from penstock.cli.broker.installation import Installation, install
 from penstock.cli.broker.server import BrokerPlace, EmbeddedBroker
@@ -23,6 +24,10 @@ from penstock.settings import BrokerSettings, KafkaSettings
 from tests.stack import Stack
 
 StartStack = Callable[..., Stack]
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("penstock", deadline=None)
+settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session")
