@@ -1,7 +1,7 @@
 """Thousands of runs wait, their events come, and matcher and executors are killed meanwhile.
 
     pytest tests/integration/test_wait_storm.py    # a smaller storm, for each change
-    make storm                                     # PENSTOCK_STORM_RUNS=5000 PENSTOCK_STORMS=10: the full one, ten times
+    make storm                                     # PENSTOCK_STORM_RUNS=5000, PENSTOCK_STORMS=10
 
 No run may be left waiting and none may be resumed twice: that is read from the changelog, not from what the app saw,
 which may well be called again after a kill.
