@@ -44,8 +44,7 @@ from .views import RunView, Timer, moment
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 #: Runs stay to be looked at, however long the story is.
 FOREVER = timedelta(days=36_500)
-#: Calls without any time passing; more than this is a circle.
-MAX_CALLS = 10_000
+MAX_CALLS = 2000
 _MILLISECOND = timedelta(milliseconds=1)
 
 T = TypeVar("T")
@@ -68,12 +67,14 @@ class World:
         signing_key: str | None = None,
         fetch: Fetch | None = None,
         lookback: timedelta | None = None,
+        max_calls: int = MAX_CALLS,
     ) -> None:
         """`app` is an ASGI or WSGI application that serves functions at `path`; `at` is the time that it is.
 
         `signing_key`: for an app that wants its calls signed, as outside of development. `fetch` answers the requests
         that steps ask the server to make (`step.fetch`, `step.ai.infer`). `lookback` is the server's setting: how long
-        before it began a wait sees events; by default since the step before it.
+        before it began a wait sees events; by default since the step before it. `max_calls`: how often the app is
+        called while no time passes, before the world takes that for a circle.
         """
         kind = "cloud" if signing_key else "dev"
         rules = Rules(retention_ms=_millis(FOREVER), lookback=None if lookback is None else _millis(lookback))
@@ -84,6 +85,7 @@ class World:
         self._interception = Interception(self._server.answer)
         self._app = AppUnderTest(app, path, kind, signing_key)
         self._fetch = fetch or _no_fetch
+        self._max_calls = max_calls
         self._calls = 0
 
     async def __aenter__(self) -> Self:
@@ -207,20 +209,26 @@ class World:
 
     async def _settle(self) -> None:
         """Until nothing happens any more without time passing."""
-        for _ in range(MAX_CALLS):
+        for _ in range(self._max_calls):
             self._take_over()
             if not self._pipeline.asked:
                 return
             await self._perform(self._pipeline.asked.popleft())
-        raise WorldError(f"{MAX_CALLS} calls while no time passed: do functions start one another in a circle?")
+        raise WorldError(
+            f"{self._max_calls} calls while no time passed: do functions start one another in a circle? "
+            "If not, allow more: World(app, max_calls=…)"
+        )
 
     def _take_over(self) -> None:
         """What SDKs have handed in meanwhile: each event has a moment of its own."""
         for wanted in _drained(self._server.registered):
             self._register(wanted)
-        for event in _drained(self._server.sent):
+        events = _drained(self._server.sent)
+        for event in events:
             self._tick()
             self._pipeline.publish(replace(event, received_at=self._clock.now))
+        if events:
+            self._tick()
 
     def _register(self, wanted: Registration) -> None:
         for record in plan_sync(self._table, wanted, self._clock.now).records:
