@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from penstock.matcher.app import options
 from penstock.matcher.faust_kafka import consumer_options
@@ -17,6 +18,18 @@ def test_only_committed_records_are_read_and_nothing_is_committed_unasked() -> N
     assert made["auto_offset_reset"] == "earliest"
     assert (made["session_timeout_ms"], made["heartbeat_interval_ms"]) == (8000, 2000)
     assert made["ssl_context"] is None
+
+
+def test_partitions_of_one_number_belong_to_one_member() -> None:
+    """The assignor is one that keeps topics with equal counts together, for any number of members."""
+    (assignor,) = consumer_options(KafkaSettings(), "g")["partition_assignment_strategy"]
+    topics = {"waits": set(range(5)), "correlations": set(range(5)), "events": set(range(3))}
+    cluster = SimpleNamespace(partitions_for_topic=topics.get)
+    for members in range(1, 7):
+        metadata = {f"m{n}": assignor.metadata(topics) for n in range(members)}
+        for given in assignor.assign(cluster, metadata).values():
+            by_topic = dict(given.assignment)
+            assert by_topic.get("waits", []) == by_topic.get("correlations", [])
 
 
 def test_credentials_reach_the_consumer() -> None:
