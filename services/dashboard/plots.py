@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .times import DAY, HOUR, MINUTE, SECOND, duration, exact
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 640, 140, 58, 18
+WIDTH, HEIGHT, LEFT, BOTTOM = 420, 130, 54, 14
 STACK = ("Completed", "Running", "Failed", "Cancelled", "Skipped")
 
 

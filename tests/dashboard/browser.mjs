@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const FLAGS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-lcd-text",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 export const PATIENCE_MS = 20_000;
 

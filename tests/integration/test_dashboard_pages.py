@@ -46,14 +46,8 @@ def fill(folder: Path) -> None:
     error = '{"name":"<b>Oops</b>","message":"no","stack":"at <x>"}'
     records: list[tuple[bytes, Record]] = [
         (keys.run_key(RUN), RunStarted(RUN, KEY, 1, ("{}",), (EVENT_ID,), 4, NOW, NOW + 5)),
-        (
-            keys.step_key(RUN, StepId("s")),
-            StepFinished(RUN, StepId("s"), 0, "StepRun", EVIL, '{"data":1}', NOW, NOW + 9),
-        ),
-        (
-            keys.end_key(RUN),
-            RunEnded(RUN, "Failed", '{"name":"<b>Oops</b>","message":"no","stack":"at <x>"}', NOW + 20, NOW),
-        ),
+        (keys.step_key(RUN, step.step_id), step),
+        (keys.end_key(RUN), RunEnded(RUN, "Failed", error, NOW + 20, NOW)),
     ]
     for key, record in records:
         folder_of_rows.add_state(rows, key, CODEC.encode(record))
