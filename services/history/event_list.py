@@ -62,13 +62,13 @@ class EventList:
         request = request or PageRequest()
         if request.cursor and not is_ulid(request.cursor):
             raise InvalidInput(f"cursor must be the id (a ULID) of the last item you have, not {request.cursor[:40]!r}")
-        return Scan(self._source(wanted)).page(request, "internal_id")
+        return Scan(self._source(wanted), self._reader.budget_seconds).page(request, "internal_id")
 
     def count(self, wanted: EventFilter) -> Counted:
         """How many events there are, up to `COUNT_CAP`, or as far as a bounded search comes."""
         source = self._source(wanted)
         if source.selective:
-            return Scan(source).count()
+            return Scan(source, self._reader.budget_seconds).count()
         return sum((self._count_range(query) for query in source.capped_ranges()), Counted(0))
 
     def one(self, event_id: str) -> Found | None:

@@ -15,7 +15,7 @@ from .dead_letter_list import DeadLetterList
 from .event_list import EventList
 from .function_list import AppList, FunctionList
 from .paging import Found
-from .reading import Reader
+from .reading import BUDGET_SECONDS, Reader
 from .run_detail import RunDetail
 from .run_list import RunList
 from .statistics import Statistics
@@ -31,8 +31,8 @@ class RunQuestions(RunList, RunDetail):
 class HistoryReadModel:
     """Answers from the database; one for a process, from any thread."""
 
-    def __init__(self, engine: Engine) -> None:
-        reader = Reader(engine)
+    def __init__(self, engine: Engine, budget_seconds: float = BUDGET_SECONDS) -> None:
+        reader = Reader(engine, budget_seconds)
         self.runs = RunQuestions(reader)
         self.events = EventList(reader)
         self.functions = FunctionList(reader)

@@ -13,12 +13,16 @@ from .paging import Found
 
 Query: TypeAlias = Select[Any] | CompoundSelect[Any]
 
+#: What a search may take, so that its answer is there within 150 ms on a machine that has other things to do.
+BUDGET_SECONDS = 0.06
+
 
 class Reader:
     """Asks the database, a connection of a small pool at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, budget_seconds: float = BUDGET_SECONDS) -> None:
         self._engine = engine
+        self.budget_seconds = budget_seconds
 
     def all(self, query: Query) -> Sequence[Found]:
         try:

@@ -96,13 +96,13 @@ class RunList:
         source = self._source(wanted, order, output)
         request = request or PageRequest()
         _check_cursor(request.cursor, order)
-        return Scan(source).page(request, "run_id")
+        return Scan(source, self._reader.budget_seconds).page(request, "run_id")
 
     def count(self, wanted: RunFilter) -> Counted:
         """How many runs there are, up to `COUNT_CAP`, or as far as a bounded search comes."""
         source = self._source(wanted, "queued", False)
         if source.selective:
-            return Scan(source).count()
+            return Scan(source, self._reader.budget_seconds).count()
         return sum((self._count_range(query) for query in source.capped_ranges()), Counted(0))
 
     def count_by_status(self, wanted: RunFilter) -> dict[str, Counted]:
@@ -280,7 +280,9 @@ def _residual(wanted: RunFilter, order: TimeField) -> list[ColumnElement[bool]]:
     """Conditions that no range holds."""
     conditions: list[ColumnElement[bool]] = []
     text = plain(wanted.text.strip())
-    if text and not (is_ulid(text) and order == "queued"):
+    if text and is_ulid(text) and order != "queued":
+        conditions.append(_by_id(text))
+    elif text and not is_ulid(text):
         conditions.append(_holds(text))
     if wanted.time_field != order:
         conditions += [

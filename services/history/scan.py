@@ -18,8 +18,6 @@ PORTION = 500
 MAX_PORTION = 4000
 #: Rows with payloads that are in memory together.
 CHUNK = 25
-#: So that the answer is there within 150 ms, also on a machine that has other things to do.
-BUDGET_SECONDS = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Scan:
     def __init__(
         self,
         source: Source,
-        budget_seconds: float = BUDGET_SECONDS,
+        budget_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source

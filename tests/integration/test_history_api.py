@@ -75,6 +75,7 @@ class History:
         self._folder = RowFolder(CODEC, IncomingEvents(CODEC))
         self._written: int | None = None
         self._client = client
+        self._engine = engine
 
     def add(self, *records: Event | tuple[bytes, Record | None]) -> None:
         rows, offset = Rows(), (self._written or 0) + len(records)
@@ -85,6 +86,11 @@ class History:
                 self._folder.add_state(rows, record[0], None if record[1] is None else CODEC.encode(record[1]))
         self._writer.write(self._folder.settle(rows), [Move(("x", 0), self._written, offset)])
         self._written = offset
+
+    def forget_changes(self, before: int) -> None:
+        """As if many batches had come since."""
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(f"DELETE FROM changes WHERE sequence < {before}")
 
     async def get(self, path: str, status: int = 200) -> Any:
         response = await self._client.get(path)
