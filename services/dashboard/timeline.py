@@ -13,6 +13,7 @@ from typing import Literal
 import orjson
 
 from ..history.read import Found
+from ..messages.ids import DISCOVERY
 from .axis import Axis, Interval, axis
 from .times import duration, exact
 
@@ -111,7 +112,8 @@ def timeline(
     run: Found, steps: Iterable[Found], attempts: Iterable[Found], jobs: Iterable[Found], now: int
 ) -> Timeline:
     """The picture of a run as it stands."""
-    failed = _by_step(attempts)
+    steps = tuple(steps)
+    failed = _attributed(_by_step(attempts), steps)
     drafts = [_finished(step, failed.pop(step.step_id, [])) for step in steps]
     drafts += [_pending(job, failed.pop(job.step_id, []), now) for job in jobs if job.kind != "cancel"]
     drafts += [_given_up(rows, run) for rows in failed.values()]
@@ -130,6 +132,21 @@ def _by_step(attempts: Iterable[Found]) -> dict[str, list[Found]]:
     for row in attempts:
         found[row.step_id].append(row)
     return found
+
+
+def _attributed(failed: dict[str, list[Found]], steps: Sequence[Found]) -> dict[str, list[Found]]:
+    """Failed attempts of discovering calls, given to the steps that these calls ran.
+
+    A call that finds a step and runs it at once is known by no step's id; the step's number of attempts says how many
+    of the calls before its end were its own.
+    """
+    calls = failed.pop(DISCOVERY, [])
+    for step in sorted(steps, key=lambda step: int(step.ended_at)):
+        if step.attempt and step.step_id not in failed:
+            own = [call for call in calls if call.ended_at <= step.ended_at][-step.attempt :]
+            failed[step.step_id] = own
+            calls = [call for call in calls if call not in own]
+    return failed | ({DISCOVERY: calls} if calls else {})
 
 
 def _root(run: Found, now: int) -> _Draft:
@@ -183,7 +200,7 @@ def _last_title(step: Found, line: Line, began: int) -> str:
 def _pending(job: Found, attempts: Sequence[Found], now: int) -> _Draft:
     tried = tuple(map(_attempt, attempts))
     state = _pending_state(job, now)
-    discovery = job.kind == "call" and job.step_id == "step"
+    discovery = job.kind == "call" and job.step_id == DISCOVERY
     line = Line(
         step_id=job.step_id,
         name="next step" if discovery else job.name or job.step_id,
@@ -215,7 +232,7 @@ def _pending_state(job: Found, now: int) -> State:
 def _given_up(rows: Sequence[Found], run: Found) -> _Draft:
     """Attempts of something that never got a result: the function itself, or a step of a run that ended meanwhile."""
     tried = tuple(map(_attempt, rows))
-    name = "function" if rows[0].step_id == "step" else rows[0].name or rows[0].step_id
+    name = "function" if rows[0].step_id == DISCOVERY else rows[0].name or rows[0].step_id
     line = Line(
         step_id=rows[0].step_id,
         name=name,

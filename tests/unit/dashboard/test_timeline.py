@@ -81,6 +81,14 @@ def test_attempts_that_failed_are_spans_of_their_own() -> None:
     assert [a.number for a in lines(made)["pay"].attempts] == [1]
 
 
+def test_a_step_that_its_discovering_call_ran_has_the_calls_failed_attempts() -> None:
+    """As many as the step says, the latest before its end; the others stay the function's."""
+    calls = [attempt("step", 0, None, 20, 30), attempt("step", 0, None, 100, 200), attempt("step", 1, 200, 220, 300)]
+    made = lines(timeline(run(), [step("pay", 300, 400, attempt=2)], calls, [], T + 5000))
+    assert [a.ended_at - T for a in made["pay"].attempts] == [100, 220]
+    assert [a.ended_at - T for a in made["function"].attempts] == [20]
+
+
 def test_what_a_run_waits_for_is_drawn_until_now() -> None:
     """With what it waits for, until when, and how it stands."""
     detail = f'{{"event":"shop/paid","if":"async.data.n == 1","since":{T},"until":{T + 9000}}}'
