@@ -254,7 +254,7 @@ class WaitsAndEvents(RuleBasedStateMachine):
         name = f"n{len(self.events)}"
         if lapsed:
             self.register(name, "data.x", 1, "", 0, 1, False)
-            self.catch_up(["learn"], False)
+            self.catch_up(["learn", "back"], False)
             self.time_passes(90)
         self.event(name, 1, 1, partition)
         self.catch_up(["match"], commit)
@@ -264,6 +264,18 @@ class WaitsAndEvents(RuleBasedStateMachine):
         self.catch_up(steps, False)
         if after:
             self.crash_or_move(self.assignment[::-1], False)
+
+    @rule(lose=st.booleans(), move=st.booleans(), done=st.booleans(), partition=st.integers(0, 1))
+    def wait_that_nobody_settled(self, lose: bool, move: bool, done: bool, partition: int) -> None:
+        """An event is correlated and done with; then a wait for it comes, and all die before they have checked it."""
+        name = f"k{len(self.events)}"
+        self.register(name, "data.x", 1, "", 0, 3000, False)
+        self.catch_up(["learn", "back", "wait"], False)
+        self.event(name, 1, 1, partition)
+        self.catch_up(["match", "event"], True)
+        self.register(name, "data.x", 1, "", 60, 3000, False)
+        self.catch_up(["wait"] if done else ["learn"], False)
+        self.crash_or_move(self.assignment[::-1] if move else self.assignment, lose)
 
     @precondition(lambda self: self.waits)
     @rule(place=st.integers(0, 10**6))
