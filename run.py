@@ -35,6 +35,7 @@ RINGS = (
     "conformance",
     "benchmarks",
 )
+EXAMPLES = ("shop", "contact_import")
 CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff", ("ruff", "check", ".")),
     ("ruff format", ("ruff", "format", "--check", ".")),
@@ -63,10 +64,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "command",
         choices=("demo", "test", "check", "setup"),
-        help="demo: broker, services and an example app, events in, finished runs out. "
+        help="demo [shop|contact_import]: broker, services and an example app, events in, finished runs out. "
         "test: all checks and tests. check: linters, types and unit tests. setup: only the environment.",
     )
-    parser.add_argument("more", nargs=argparse.REMAINDER, help="test: given to pytest instead of all rings")
+    parser.add_argument(
+        "more", nargs=argparse.REMAINDER, help="test: given to pytest instead of all rings; demo: which example"
+    )
     return parser.parse_args()
 
 
@@ -76,9 +79,12 @@ def setup(_more: Sequence[str]) -> int:
     return 0
 
 
-def demo(_more: Sequence[str]) -> int:
+def demo(more: Sequence[str]) -> int:
+    example = more[0] if more else "shop"
+    if example not in EXAMPLES:
+        return fail(f"no example {example!r}; there are {', '.join(EXAMPLES)}")
     install("run")
-    return call(PYTHON, "-m", "examples.shop.demo")
+    return call(PYTHON, "-m", f"examples.{example}.demo")
 
 
 def check(_more: Sequence[str]) -> int:
