@@ -22,7 +22,8 @@ from .plots import bars, lines
 from .search import PERIODS
 from .times import duration
 
-BUCKETS = {"15m": 30, "1h": 60, "24h": 96, "7d": 84, "30d": 90}
+#: Each bucket is a question to history: enough of them to see a shape, few enough to be answered at once.
+BUCKETS = {"15m": 30, "1h": 30, "24h": 24, "7d": 28, "30d": 30}
 DEFAULT_PERIOD = "24h"
 
 
