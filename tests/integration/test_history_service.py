@@ -94,6 +94,9 @@ class HistoryProcesses:
             "PENSTOCK_TOPIC_PREFIX": kafka.topic_prefix,
             "PENSTOCK_HISTORY_DATABASE_URL": settings.database_url(),
             "PENSTOCK_HISTORY_BATCH_RECORDS": str(settings.history_batch_records),
+            # These runs ended years ago.
+            "PENSTOCK_RETENTION_HISTORY_RUNS_SECONDS": "0",
+            "PENSTOCK_RETENTION_HISTORY_EVENTS_SECONDS": "0",
         }
         self.engine: Engine = writer_engine(settings.database_url())
         prepare(self.engine)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from penstock.history.database import prepare, writer_engine
 from penstock.history.rows import RowFolder, Rows
-from penstock.history.tables import events, jobs, run_events, runs, steps
+from penstock.history.tables import attempts, event_users, events, jobs, run_events, run_users, runs, steps
 from penstock.history.write import HistoryWriter, Move
 from penstock.messages import keys
 from penstock.messages.codec import Codec
@@ -24,7 +24,7 @@ NOW = 1_700_000_000_000
 CODEC = Codec()
 FOLDER = RowFolder(CODEC, IncomingEvents(CODEC))
 FUNCTION = FunctionKey("app/f")
-TABLES = (events, runs, run_events, steps, jobs)
+TABLES = (events, runs, run_events, steps, jobs, attempts, event_users, run_users)
 Taken = tuple[bytes | None, bytes | None]
 
 
@@ -41,8 +41,9 @@ def changelogs(draw: st.DrawFn) -> list[Taken]:
 
 def _line(draw: st.DrawFn, number: int) -> list[Taken]:
     run = run_id(FUNCTION, str(number), NOW)
-    line: list[Taken] = [(None, CODEC.encode(Event("app/f", internal_id=run)))]
-    started = RunStarted(run, FUNCTION, 1, ("{}",), (run,), 5, NOW, NOW)
+    user = draw(st.sampled_from(["{}", '{"id":7}']))
+    line: list[Taken] = [(None, CODEC.encode(Event("app/f", user=user, internal_id=run)))]
+    started = RunStarted(run, FUNCTION, 1, (f'{{"name":"app/f","user":{user}}}',), (run,), 5, NOW, NOW)
     line.append((keys.run_key(run), CODEC.encode(started)))
     for place in range(draw(st.integers(0, 3))):
         line += _step(run, place, retries=draw(st.integers(0, 2)))
@@ -55,9 +56,13 @@ def _line(draw: st.DrawFn, number: int) -> list[Taken]:
 
 def _step(run: RunId, place: int, retries: int) -> list[Taken]:
     job, step = JobId(f"plan/{place}"), StepId(f"step-{place}")
-    attempts = [JobScheduled(run, job, "call", DISCOVERY, NOW, NOW, attempt=n) for n in range(retries + 1)]
+    errors = [None, *(f'{{"message":"no {n}"}}' for n in range(retries))]
+    tried = [
+        JobScheduled(run, job, "call", DISCOVERY, NOW, NOW, attempt=n, last_error=error)
+        for n, error in enumerate(errors)
+    ]
     finished = StepFinished(run, step, place, "StepRun", "s", "{}", NOW, NOW)
-    scheduled: list[Taken] = [(keys.job_key(run, job), CODEC.encode(attempt)) for attempt in attempts]
+    scheduled: list[Taken] = [(keys.job_key(run, job), CODEC.encode(attempt)) for attempt in tried]
     return [*scheduled, (keys.step_key(run, step), CODEC.encode(finished)), (keys.job_key(run, job), None)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,10 @@ from penstock.messages.codec import Codec
 from penstock.messages.ids import DISCOVERY, FunctionKey, JobId, RunId, StepId
 from penstock.messages.incoming import Arrival, IncomingEvents
 from penstock.messages.records import (
+    App,
+    DeadLetter,
     Event,
+    Function,
     JobScheduled,
     Record,
     RunEnded,
@@ -186,3 +190,77 @@ def test_texts_fit_any_database() -> None:
     assert bounded_key("short") == "short"
     assert bounded_key(one) != bounded_key(other)
     assert len(bounded_key(one)) <= MAX_KEY_CHARACTERS
+
+
+def test_an_attempt_that_was_tried_again_keeps_its_error() -> None:
+    """Also of a job that is done within the batch; the next attempt says when it failed."""
+    key = keys.job_key(RUN, JOB)
+    retry = JobScheduled(RUN, JOB, "call", DISCOVERY, NOW + 50, NOW + 20, attempt=1, last_error='{"message":"no"}')
+    rows = folded((key, SCHEDULED), (key, retry), (key, None))
+    assert rows.jobs == {}
+    (row,) = rows.attempts.values()
+    assert (row["job_id"], row["attempt"], row["error"]) == (JOB, 0, '{"message":"no"}')
+    assert (row["ended_at"], row["next_at"]) == (NOW + 20, NOW + 50)
+
+
+def test_an_error_that_is_a_bare_text_is_kept_too() -> None:
+    """Whatever JSON the app answered with."""
+    retry = JobScheduled(RUN, JOB, "call", DISCOVERY, NOW, NOW, attempt=1, last_error='"boom"')
+    rows = folded((keys.job_key(RUN, JOB), retry))
+    assert [row["error"] for row in rows.attempts.values()] == ['"boom"']
+
+
+def test_a_run_concerns_the_users_of_its_events() -> None:
+    """By every name that they give."""
+    events = ('{"name":"a","user":{"id":1,"email":"a@b.c"}}', '{"name":"a","user":{}}')
+    rows = folded((keys.run_key(RUN), replace(STARTED, events=events)))
+    assert sorted(rows.run_users) == [("1", RUN), ("a@b.c", RUN)]
+    assert rows.events == {}
+
+
+@pytest.mark.parametrize("origin", [{"cron": "* * * * *"}, {"parent_run": RUN}, {"rerun_of": RUN}, {"replay": RUN}])
+def test_events_that_may_be_on_no_topic_are_taken_from_the_run(origin: dict[str, str]) -> None:
+    """So that people can look at what started it."""
+    text = '{"id":"p-1","name":"shop/paid","data":{"n":1},"user":{"id":7},"ts":5,"v":"2"}'
+    started = replace(STARTED, events=(text,), event_ids=(EVENT,), **origin)
+    rows = folded((keys.run_key(RUN), started))
+    row = rows.events[EVENT]
+    assert (row["id"], row["name"], row["data"], row["user"]) == ("p-1", "shop/paid", '{"n":1}', '{"id":7}')
+    assert (row["ts"], row["v"], row["source"], row["offset"], row["received_at"]) == (5, "2", "run", -1, NOW)
+    assert list(rows.event_users) == [("7", EVENT)]
+
+
+def test_functions_and_apps_as_they_were_last_registered() -> None:
+    """Each version by itself; what else lies on their topic is passed over."""
+    rows = Rows()
+    for version in (1, 2):
+        record = Function(FunctionKey("shop/pay"), "shop", "pay", "Pay", version, "{}", NOW + version)
+        FOLDER.add_function(rows, CODEC.encode(record))
+    FOLDER.add_function(rows, CODEC.encode(App("shop", "http://127.0.0.1", "c", NOW, error="away")))
+    FOLDER.add_function(rows, CODEC.encode(ENDED))
+    FOLDER.add_function(rows, None)
+    assert (rows.functions["shop/pay"]["version"], rows.functions["shop/pay"]["name"]) == (2, "Pay")
+    assert sorted(rows.function_versions) == [("shop/pay", 1), ("shop/pay", 2)]
+    assert rows.apps["shop"]["error"] == "away"
+
+
+def test_a_dead_letter_has_an_id_of_where_it_lay() -> None:
+    """Written twice, it is there once; bytes and headers stay as they were."""
+    rows = Rows()
+    for seen_at in (NOW, NOW + 1):
+        letter = DeadLetter("events", 1, 7, NOW, b"k", b"\xff", "no JSON", seen_at, {"h": b"\0"})
+        FOLDER.add_dead_letter(rows, CODEC.encode(letter))
+    ((letter_id, row),) = rows.dead_letters.items()
+    assert len(letter_id) == 26
+    assert (row["key"], row["value"], row["headers"], row["reason"]) == (b"k", b"\xff", '{"h":"AA=="}', "no JSON")
+
+
+def test_what_is_no_record_of_theirs_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and does not hold up those behind it."""
+    rows = Rows()
+    with caplog.at_level(logging.ERROR):
+        FOLDER.add_function(rows, b"\xff")
+        FOLDER.add_dead_letter(rows, b"\xff")
+        FOLDER.add_dead_letter(rows, None)
+    assert is_empty(rows)
+    assert caplog.text.count("is passed over") == 3
