@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -15,7 +18,7 @@ def test_version_and_help_name_what_there_is() -> None:
     runner = CliRunner()
     assert runner.invoke(app, ["--version"]).output == f"penstock {__version__}\n"
     shown = runner.invoke(app, ["--help"]).output
-    assert all(command in shown for command in ("dev", "broker", "topics"))
+    assert all(command in shown for command in ("dev", "broker", "topics", "replay", "doctor", "pull"))
 
 
 def test_a_bare_service_name_skips_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +61,13 @@ def test_a_port_that_is_none_is_a_usage_error() -> None:
     """Flags are checked before anything starts."""
     result = CliRunner().invoke(app, ["dev", "--port", "70000"])
     assert result.exit_code == 2
+
+
+def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
+    """`penstock --help` is quick: no Kafka, no HTTP client, no models and no event loop are loaded for it."""
+    code = "import sys, penstock.__main__ as m; m._parser(); print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"pydantic", "pydantic_settings", "confluent_kafka", "httpx", "sqlalchemy", "asyncio", "starlette", "faust"}
+    assert heavy & set(loaded) == set()
