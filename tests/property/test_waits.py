@@ -269,7 +269,7 @@ class WaitsAndEvents(RuleBasedStateMachine):
     def wait_that_nobody_settled(self, lose: bool, move: bool, done: bool, partition: int) -> None:
         """An event is correlated and done with; then a wait for it comes, and all die before they have checked it."""
         name = f"k{len(self.events)}"
-        self.register(name, "data.x", 1, "", 0, 3000, False)
+        self.register(name, "data.x", 1, "", 700, 3000, False)
         self.catch_up(["learn", "back", "wait"], False)
         self.event(name, 1, 1, partition)
         self.catch_up(["match", "event"], True)
