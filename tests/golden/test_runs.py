@@ -267,4 +267,4 @@ def test_script(path: Path) -> None:
 
 def test_scripts_are_found() -> None:
     """An empty folder would pass every script."""
-    assert len(SCRIPTS) >= 10
+    assert len(SCRIPTS) >= 70
