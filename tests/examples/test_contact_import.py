@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from examples.contact_import.address_book import SqliteAddressBook
 from examples.contact_import.app import build_app
-from examples.contact_import.rows import Contact
+from examples.contact_import.rows import MAX_ROWS, Contact, UnusableFileError, parse
 from penstock.testing import World
 
 CSV = "name,email\nAda,ada@example.com\nGrace,grace@example.com\n,nobody@example.com\nEdsger,edsger@example.com\n"
@@ -108,3 +110,19 @@ async def test_a_file_without_contacts_needs_no_review(world: World) -> None:
         "no e-mail address: 'ada'",
         "the same address as in a line before",
     ]
+
+
+def test_a_batch_that_is_saved_twice_is_there_once(tmp_path: Path) -> None:
+    """Steps run at least once; the later name counts."""
+    book = SqliteAddressBook(tmp_path / "contacts.db")
+    book.save([{"name": "Ada", "email": "ada@example.com"}, {"name": "Bob", "email": "bob@example.com"}])
+    book.save([{"name": "Ada Lovelace", "email": "ada@example.com"}])
+    assert book.count() == 2
+
+
+def test_a_file_is_bounded() -> None:
+    """What would make a run too large is refused with what to do."""
+    rows = "".join(f"Name,n{number}@example.com\n" for number in range(MAX_ROWS + 1))
+    with pytest.raises(UnusableFileError, match="split the file"):
+        parse(f"name,email\n{rows}")
+    assert parse("name,email\n") == {"contacts": [], "rejected": []}

@@ -10,15 +10,18 @@ import orjson
 import pytest
 
 from penstock.messages.ids import FunctionKey, JobId, RunId, StepId, function_uuid, run_id
+from penstock.messages.records import JobScheduled, RunStarted, StepFinished
 from penstock.runs.requests import (
     MAX_STATE_BYTES,
     MIB,
     CallInput,
     call_headers,
+    call_input,
     call_url,
     encode_call,
     fetches_state,
 )
+from penstock.runs.run import Run, fold
 
 EVENT = '{"id":"01E","name":"shop/paid","data":{"big":123456789012345678901,"f":1.10},"user":{},"ts":1}'
 STEP = StepId("a94a8fe5ccb19ba61c4c0873d391e987982fbbd3")
@@ -184,3 +187,12 @@ def test_calls_of_a_run_share_a_trace() -> None:
     assert first[1] == second[1] != other[1]
     assert first[2] != second[2]
     assert [len(part) for part in first] == [2, 32, 16, 2]
+
+
+def test_a_call_carries_the_run_s_memory() -> None:
+    """Stack, results, attempt and versions are those of the run and its job when the call is made."""
+    started = RunStarted(CALL.run_id, FunctionKey("shop/f"), 1, (EVENT,), ("e",), 5, 1, 1)
+    run = fold(Run(started), StepFinished(CALL.run_id, STEP, 0, "StepRun", "a", '{"data":1.0}', 1, 1))
+    run = replace(run, request_version=2, disable_immediate_execution=True)
+    job = JobScheduled(CALL.run_id, CALL.job_id, "call", StepId("step"), 1, 1, attempt=2)
+    assert call_input(run, job, FunctionKey("shop/f"), CALL.request_id) == CALL
