@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from penstock.audit.audit import audit as audit_topics
 from tests.conftest import StartStack
 from tests.stack import Stack, wait_until
 
@@ -95,6 +96,7 @@ def finish(running: Stack, app: StepsApp, load: Load, seconds: float = 60.0) -> 
     assert len(result.started) == sent
     assert result.completed() == sent
     assert sorted(json.loads(event)["data"]["n"] for event in result.events.values()) == list(range(sent))
+    assert list(audit_topics(running.kafka, None, lambda _: None).lines()) == []
     return result
 
 
