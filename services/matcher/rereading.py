@@ -99,7 +99,8 @@ class Rereader:
         """Wait for a shape, an assignment, or the time to store again."""
         left = again - asyncio.get_running_loop().time()
         try:
-            await asyncio.wait_for(self._wake.wait(), max(left, 0.0))
+            async with asyncio.timeout(max(left, 0.0)):  # `wait_for` may swallow a cancellation that comes as it ends
+                await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()
