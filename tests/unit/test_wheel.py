@@ -1,4 +1,4 @@
-"""What a user installs: every module and schema is in the wheel, also when the wheel is made from the sdist."""
+"""What a user installs: every module, schema and page is in the wheel, also when the wheel is made from the sdist."""
 
 from __future__ import annotations
 
@@ -25,9 +25,18 @@ def _expected() -> set[str]:
     modules = {f"penstock/{path.relative_to(ROOT / 'services')}" for path in (ROOT / "services").rglob("*.py")}
     folder = ROOT / "schemas" / "avro"
     schemas = {f"penstock/messages/avro/{path.relative_to(folder)}" for path in folder.rglob("*.avsc")}
+    pages = {f"penstock/{path.relative_to(ROOT / 'services')}" for path in _pages()}
     assert len(modules) > 50
     assert len(schemas) > 10
-    return modules | schemas | {"penstock/cli/broker/broker.lock.toml", "penstock/py.typed"}
+    assert len(pages) > 20
+    others = {"penstock/cli/broker/broker.lock.toml", "penstock/history/schema.graphql", "penstock/py.typed"}
+    return modules | schemas | pages | others
+
+
+def _pages() -> list[Path]:
+    """Templates and assets of the dashboard."""
+    folder = ROOT / "services" / "dashboard"
+    return [path for part in ("templates", "assets") for path in (folder / part).iterdir()]
 
 
 def _content(wheel: Path) -> set[str]:
