@@ -64,10 +64,10 @@ const stories = {
     for (const step of ["reserve stock", "charge card", "wait for the courier", "print label"]) check(lines.includes(step), `${step} in ${lines}`);
     check((await page.locator("#timeline .k-failed").count()) >= 1, "the attempt that failed is drawn");
     check((await page.locator("#timeline .k-sleep").count()) === 1, "the sleep is drawn");
+    await picture(page, "run");
     await page.locator("#timeline summary", { hasText: "charge card" }).click();
     check((await text(page, "#timeline")).includes("the card network is busy"), "the failed attempt's error");
     check((await text(page, "#output")).includes("L-77"), "the output");
-    await picture(page, "run");
   },
 
   "open details and scroll stay while the page changes": async (page) => {
@@ -87,7 +87,6 @@ const stories = {
     const run = await runOf(await send("shop/refused", { number: 31 }), "Failed");
     await go(page, `/runs/${run.run_id}`);
     check((await text(page, "#output")).includes("no such customer <b>here</b>"), "the error, with its markup as text");
-    await picture(page, "run-failed");
     await page.locator("#run-head button", { hasText: "Rerun" }).click();
     await page.waitForURL((url) => url.pathname.startsWith("/runs/") && !url.pathname.endsWith(run.run_id));
     await page.locator("#facts", { hasText: run.run_id }).waitFor();
