@@ -20,7 +20,7 @@ fix: ## Let ruff format and repair what it can
 
 storm: ## Ten storms of 5,000 waiting runs, with kills
 	python3 run.py setup
-	PENSTOCK_STORM_RUNS=5000 PENSTOCK_STORMS=10 .venv/bin/pytest -x -s tests/integration/test_wait_storm.py
+	PENSTOCK_STORMS=10 .venv/bin/pytest -x -s tests/integration/test_wait_storm.py
 
 bench: ## The benchmark
 	python3 run.py setup

@@ -1,7 +1,7 @@
 """Thousands of runs wait, their events come, and matcher and executors are killed meanwhile.
 
-    pytest tests/integration/test_wait_storm.py    # a smaller storm, for each change
-    make storm                                     # PENSTOCK_STORM_RUNS=5000, PENSTOCK_STORMS=10
+    pytest tests/integration/test_wait_storm.py    # one storm of 5,000 runs; fewer with PENSTOCK_STORM_RUNS
+    make storm                                     # ten of them, with PENSTOCK_STORMS=10
 
 No run may be left waiting and none may be resumed twice: that is read from the changelog, not from what the app saw,
 which may well be called again after a kill.
@@ -29,7 +29,7 @@ from .waits_app import EVENT, WaitsApp
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
-RUNS = int(os.environ.get("PENSTOCK_STORM_RUNS", "1000"))
+RUNS = int(os.environ.get("PENSTOCK_STORM_RUNS", "5000"))
 STORMS = int(os.environ.get("PENSTOCK_STORMS", "1"))
 BATCH = 50
 END_SECONDS = 300.0
