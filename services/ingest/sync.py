@@ -31,8 +31,6 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_AT_ONCE = 16
 #: An app that comes and goes changes its record this often at most.
 RECORD_FAILURE_SECONDS = 30.0
-#: How often somebody who shares a sync under way looks whether it has ended.
-SHARED_LOOK_SECONDS = 0.05
 SYNC_KIND = "x-inngest-sync-kind"
 IN_BAND = "in_band"
 
@@ -48,6 +46,8 @@ class _Progress:
     """What is remembered of one URL between rounds."""
 
     running: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while no sync is under way, once there has been one."""
     error: str | None = None
     recorded_at: float = field(default=float("-inf"))
     last_body: bytes = b""
@@ -96,6 +96,7 @@ class AppSync:
         if progress.running:
             return
         progress.running = True
+        progress.idle.clear()
         try:
             async with self._slots:
                 await self._sync(url, progress)
@@ -106,6 +107,7 @@ class AppSync:
             log.exception("syncing %s failed", url)
         finally:
             progress.running = False
+            progress.idle.set()
 
     async def sync_now(self, url: str) -> str | None:
         """One sync of one app at somebody's wish; what went wrong, if anything. Shares one that is under way."""
@@ -115,8 +117,7 @@ class AppSync:
             await self.sync(url)
             return progress.error
         async with asyncio.timeout(ANSWER_SECONDS + 5):
-            while progress.running:
-                await asyncio.sleep(SHARED_LOOK_SECONDS)
+            await progress.idle.wait()
         return progress.error
 
     async def _sync_discovered(self, discover: Callable[[], AsyncIterator[str]]) -> None:
