@@ -30,8 +30,9 @@ T = TypeVar("T")
 
 class _Checkpoint(msgspec.Struct):
     qi_id: str
-    request_id: str
     steps: msgspec.Raw
+    #: Empty when the SDK does not say it: Go's names the job alone.
+    request_id: str = ""
 
 
 class _Signal(msgspec.Struct):
@@ -128,7 +129,8 @@ class OwnerApi:
         job_id = JobId(told.qi_id)
         run = owner.load(run_id)
         job = None if run is None or run.ended is not None else run.jobs.get(job_id)
-        if job is None or told.request_id != self.calls.dispatch_of(owner, run_id, job_id):
+        dispatch = self.calls.dispatch_of(owner, run_id, job_id)
+        if job is None or dispatch is None or told.request_id not in ("", dispatch):
             return _error(409, "stale dispatch: this call is not the one that the run waits for (any more)")
         try:
             after = await _applied(owner, run_id, StepsCheckpointed(job_id, job.attempt, ops))

@@ -88,8 +88,9 @@ def _require_checkpoint(body: bytes, run_id: str) -> None:
         raise InvalidInput("a checkpoint is a JSON object with run_id, qi_id, request_id and steps")
     if told.get("run_id", run_id) != run_id:
         raise InvalidInput(f"run_id: the body names another run than the URL, {str(told['run_id'])[:40]!r}")
-    for key in ("qi_id", "request_id"):
-        if not isinstance(told.get(key), str):
+    # The Go SDK does not say which request it reports for.
+    for key, value in (("qi_id", told.get("qi_id")), ("request_id", told.get("request_id", ""))):
+        if not isinstance(value, str):
             raise InvalidInput(f"{key}: expected text; send back what the call's ctx said")
     steps = told.get("steps")
     if not isinstance(steps, list) or len(steps) > MAX_STEPS:

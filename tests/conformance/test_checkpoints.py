@@ -25,7 +25,7 @@ def app(server: Server) -> Iterator[RawApp]:
 
 
 def report(server: Server, call: Call, *steps: dict[str, Any], **changes: object) -> httpx.Response:
-    """Report steps of a call as the SDK does; `changes` replace what it says about the call."""
+    """Report steps of a call as the SDK does; `changes` replace what it says about the call, None leaves it out."""
     run, ctx = call.headers["x-run-id"], call.body["ctx"]
     said = {
         "run_id": run,
@@ -38,6 +38,7 @@ def report(server: Server, call: Call, *steps: dict[str, Any], **changes: object
         "ts": int(time.time() * 1000),
         **changes,
     }
+    said = {key: value for key, value in said.items() if value is not None}
     return httpx.post(f"{server.url}/v1/checkpoint/{run}/async", json=said, timeout=20.0)
 
 
@@ -95,6 +96,19 @@ def test_a_call_that_gets_nowhere_after_its_report_fails(server: Server, app: Ra
     outcome = server.wait_outcome(app.start(script, retries=1))
     assert (outcome.status, outcome.message()) == ("Failed", ERROR["message"])
     assert len(app.calls_of(outcome.run)) == 2
+
+
+def test_a_report_need_not_name_its_request(server: Server, app: RawApp) -> None:
+    """The Go SDK names the job alone: that will do while a call for the job is under way, and not afterwards."""
+    calls: list[Call] = []
+
+    def script(call: Call) -> Reply:
+        calls.append(call)
+        assert report(server, call, ran("a", 1), request_id=None).status_code == 200
+        return Reply(206, [{"op": "RunComplete", "id": "end", "data": "done"}])
+
+    assert server.wait_outcome(app.start(script)).output == "done"
+    assert report(server, calls[0], ran("b", 1), request_id=None).status_code == 409
 
 
 def test_a_stale_dispatch_is_told_so(server: Server, app: RawApp) -> None:

@@ -93,6 +93,14 @@ async def test_a_checkpoint_is_passed_on_as_it_came(status: int) -> None:
     assert seen == [b"POST /runs/%s/checkpoint %s" % (RUN.encode(), CHECKPOINT)]
 
 
+async def test_a_checkpoint_need_not_name_its_request() -> None:
+    """The Go SDK does not; the owner knows whether a call for the job is under way."""
+    content = CHECKPOINT.replace(b'"request_id": "r", ', b"")
+    owner = ListedOwners(["a:1"])
+    answer = await ask(owner, lambda _: httpx.Response(200), "POST", f"/v1/checkpoint/{RUN}/async", content)
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("content", "status", "reason"),
     [
