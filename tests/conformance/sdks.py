@@ -28,6 +28,7 @@ SDKS = (
     Sdk("python-streamed", lambda: python_app("python_async"), {"INNGEST_STREAMING": "force"}),
     Sdk("typescript-streamed", node_app, {"INNGEST_STREAMING": "true"}),
     Sdk("go-0.16", lambda: go_app("go_v0_16")),
+    Sdk("go-0.16-checkpointing", lambda: go_app("go_v0_16"), {"CONFORMANCE_CHECKPOINTING": "1"}, checkpoints=True),
     Sdk("go-0.7", lambda: go_app("go_v0_7")),
 )
 BY_NAME = {sdk.name: sdk for sdk in SDKS}

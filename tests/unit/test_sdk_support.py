@@ -12,7 +12,7 @@ from tests.conformance.scenarios import scenarios_of
 ROOT = Path(__file__).parents[2]
 COLUMNS = {"Python": "python-fastapi", "TypeScript": "typescript", "Go 0.16": "go-0.16", "Go 0.7": "go-0.7"}
 #: Scenarios of steps that say nothing about what an SDK offers.
-PLAIN = {"repeated", "values", "function-recovers"}
+PLAIN = {"repeated", "values", "function-recovers", "failure-in-the-middle"}
 
 
 def rows() -> list[dict[str, str]]:

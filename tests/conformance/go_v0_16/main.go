@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/inngest/inngest/pkg/enums"
 	"github.com/inngest/inngestgo"
 	"github.com/inngest/inngestgo/group"
+	"github.com/inngest/inngestgo/pkg/checkpoint"
 	"github.com/inngest/inngestgo/step"
 )
 
@@ -29,7 +31,7 @@ var values = []any{
 }
 
 func main() {
-	client, err := inngestgo.NewClient(inngestgo.ClientOpts{AppID: app})
+	client, err := inngestgo.NewClient(inngestgo.ClientOpts{AppID: app, Checkpoint: checkpointing()})
 	if err != nil {
 		panic(err)
 	}
@@ -41,6 +43,14 @@ func main() {
 	mux.Handle("/api/inngest", client.Serve())
 	mux.Handle("/journal/", notes)
 	serve(mux)
+}
+
+// checkpointing saves each step while the function runs; without being asked to the SDK does not.
+func checkpointing() *checkpoint.Config {
+	if os.Getenv("CONFORMANCE_CHECKPOINTING") == "1" {
+		return checkpoint.ConfigSafe
+	}
+	return nil
 }
 
 func register(client inngestgo.Client, name string, s scenario) {
