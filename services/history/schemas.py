@@ -4,158 +4,147 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Schema = dict[str, object]
+from ..openapi import ANY, FLAG, INTEGER, OBJECT, STRING, TEXT_OR_NULL, TIME_OR_NULL, Schema, object_of
 
-_STRING: Schema = {"type": "string"}
-_TEXT: Schema = {"type": ["string", "null"]}
-_NUMBER: Schema = {"type": "integer"}
 _NUMBER_OR_NULL: Schema = {"type": ["integer", "null"]}
-_FLAG: Schema = {"type": "boolean"}
-_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
-_ANY: Schema = {"description": "any JSON"}
-_OBJECT: Schema = {"type": "object"}
 _LIST: Schema = {"type": "array"}
 
 
-def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "required": sorted(properties), "properties": properties}
-
-
 _RUN: Mapping[str, Schema] = {
-    "run_id": _STRING,
-    "function_id": _STRING,
-    "function": _STRING,
-    "function_version": _NUMBER,
-    "environment_id": _STRING,
-    "event_id": _TEXT,
-    "event_name": _TEXT,
-    "cron": _TEXT,
-    "parent_run": _TEXT,
-    "parent_job": _TEXT,
-    "rerun_of": _TEXT,
-    "replay": _TEXT,
-    "queued_at": _TIME,
-    "run_started_at": _TIME,
-    "ended_at": _TIME,
-    "status": _STRING,
-    "output": _ANY,
+    "run_id": STRING,
+    "function_id": STRING,
+    "function": STRING,
+    "function_version": INTEGER,
+    "environment_id": STRING,
+    "event_id": TEXT_OR_NULL,
+    "event_name": TEXT_OR_NULL,
+    "cron": TEXT_OR_NULL,
+    "parent_run": TEXT_OR_NULL,
+    "parent_job": TEXT_OR_NULL,
+    "rerun_of": TEXT_OR_NULL,
+    "replay": TEXT_OR_NULL,
+    "queued_at": TIME_OR_NULL,
+    "run_started_at": TIME_OR_NULL,
+    "ended_at": TIME_OR_NULL,
+    "status": STRING,
+    "output": ANY,
 }
 _WAITING: Mapping[str, Schema] = {
-    "kind": _STRING,
-    "job_id": _STRING,
-    "step_id": _STRING,
-    "name": _STRING,
-    "since": _TIME,
-    "until": _TIME,
-    "detail": _ANY,
+    "kind": STRING,
+    "job_id": STRING,
+    "step_id": STRING,
+    "name": STRING,
+    "since": TIME_OR_NULL,
+    "until": TIME_OR_NULL,
+    "detail": ANY,
 }
 
 SHAPES: Mapping[str, Schema] = {
     "Run": {
-        **_object(**_RUN),
+        **object_of(**_RUN),
         "properties": {**_RUN, "waiting_for": _LIST, "children": _LIST, "reruns": _LIST},
     },
-    "Resumed": _object(**_RUN, step_id=_STRING, step_name=_STRING, step_op=_STRING),
-    "Step": _object(
-        id=_STRING,
-        name=_STRING,
-        op=_STRING,
-        position=_NUMBER,
-        status=_STRING,
-        attempt=_NUMBER,
-        started_at=_TIME,
-        ended_at=_TIME,
-        duration_ms=_NUMBER,
-        output=_ANY,
-        detail=_ANY,
-        source=_TEXT,
+    "Resumed": object_of(**_RUN, step_id=STRING, step_name=STRING, step_op=STRING),
+    "Step": object_of(
+        id=STRING,
+        name=STRING,
+        op=STRING,
+        position=INTEGER,
+        status=STRING,
+        attempt=INTEGER,
+        started_at=TIME_OR_NULL,
+        ended_at=TIME_OR_NULL,
+        duration_ms=INTEGER,
+        output=ANY,
+        detail=ANY,
+        source=TEXT_OR_NULL,
     ),
-    "Attempt": _object(
-        job_id=_STRING,
-        attempt=_NUMBER,
-        kind=_STRING,
-        step_id=_STRING,
-        name=_STRING,
-        started_at=_TIME,
-        ended_at=_TIME,
-        next_at=_TIME,
-        error=_ANY,
+    "Attempt": object_of(
+        job_id=STRING,
+        attempt=INTEGER,
+        kind=STRING,
+        step_id=STRING,
+        name=STRING,
+        started_at=TIME_OR_NULL,
+        ended_at=TIME_OR_NULL,
+        next_at=TIME_OR_NULL,
+        error=ANY,
     ),
-    "Job": _object(
-        JobID=_STRING,
-        at=_TIME,
-        position=_NUMBER,
-        kind=_STRING,
-        attempt=_NUMBER,
-        step_id=_STRING,
-        name=_STRING,
-        since=_TIME,
-        last_error=_ANY,
-        detail=_ANY,
+    "Job": object_of(
+        JobID=STRING,
+        at=TIME_OR_NULL,
+        position=INTEGER,
+        kind=STRING,
+        attempt=INTEGER,
+        step_id=STRING,
+        name=STRING,
+        since=TIME_OR_NULL,
+        last_error=ANY,
+        detail=ANY,
     ),
-    "Wait": _object(**_WAITING, run_id=_STRING, function=_STRING, attempt=_NUMBER),
-    "WaitCounts": _OBJECT,
-    "Event": _object(
-        internal_id=_STRING,
-        account_id=_STRING,
-        environment_id=_STRING,
-        source=_STRING,
-        source_id=_TEXT,
-        received_at=_TIME,
-        id=_STRING,
-        name=_STRING,
-        data=_ANY,
-        user=_ANY,
-        ts=_NUMBER,
-        v=_TEXT,
+    "Wait": object_of(**_WAITING, run_id=STRING, function=STRING, attempt=INTEGER),
+    "WaitCounts": OBJECT,
+    "Event": object_of(
+        internal_id=STRING,
+        account_id=STRING,
+        environment_id=STRING,
+        source=STRING,
+        source_id=TEXT_OR_NULL,
+        received_at=TIME_OR_NULL,
+        id=STRING,
+        name=STRING,
+        data=ANY,
+        user=ANY,
+        ts=INTEGER,
+        v=TEXT_OR_NULL,
     ),
-    "Name": _STRING,
-    "Count": {**_object(count=_NUMBER, exact=_FLAG), "description": "not exact: at least that many"},
-    "Function": _object(
-        id=_STRING,
-        key=_STRING,
-        app=_STRING,
-        slug=_STRING,
-        name=_STRING,
-        version=_NUMBER,
-        archived=_FLAG,
-        registered_at=_TIME,
-        config=_OBJECT,
+    "Name": STRING,
+    "Count": {**object_of(count=INTEGER, exact=FLAG), "description": "not exact: at least that many"},
+    "Function": object_of(
+        id=STRING,
+        key=STRING,
+        app=STRING,
+        slug=STRING,
+        name=STRING,
+        version=INTEGER,
+        archived=FLAG,
+        registered_at=TIME_OR_NULL,
+        config=OBJECT,
     ),
-    "Version": _object(version=_NUMBER, registered_at=_TIME, config=_OBJECT),
+    "Version": object_of(version=INTEGER, registered_at=TIME_OR_NULL, config=OBJECT),
     "Overview": {"type": "object", "description": "function → status → Count"},
-    "Bucket": _object(
-        start=_TIME,
-        counts=_OBJECT,
-        sampled=_NUMBER,
+    "Bucket": object_of(
+        start=TIME_OR_NULL,
+        counts=OBJECT,
+        sampled=INTEGER,
         p50=_NUMBER_OR_NULL,
         p90=_NUMBER_OR_NULL,
         p99=_NUMBER_OR_NULL,
         wait_p50=_NUMBER_OR_NULL,
         wait_p99=_NUMBER_OR_NULL,
     ),
-    "App": _object(name=_STRING, url=_STRING, sdk=_STRING, framework=_STRING, synced_at=_TIME, error=_TEXT),
-    "DeadLetter": _object(
-        id=_STRING,
-        topic=_STRING,
-        partition=_NUMBER,
-        offset=_NUMBER,
-        timestamp=_TIME,
-        seen_at=_TIME,
-        reason=_STRING,
-        headers=_OBJECT,
-        key=_TEXT,
-        value=_TEXT,
-        value_text=_TEXT,
+    "App": object_of(name=STRING, url=STRING, sdk=STRING, framework=STRING, synced_at=TIME_OR_NULL, error=TEXT_OR_NULL),
+    "DeadLetter": object_of(
+        id=STRING,
+        topic=STRING,
+        partition=INTEGER,
+        offset=INTEGER,
+        timestamp=TIME_OR_NULL,
+        seen_at=TIME_OR_NULL,
+        reason=STRING,
+        headers=OBJECT,
+        key=TEXT_OR_NULL,
+        value=TEXT_OR_NULL,
+        value_text=TEXT_OR_NULL,
     ),
 }
 
 
 def _parameter(description: str, schema: Schema | None = None) -> Schema:
-    return {"description": description, "schema": schema or _STRING}
+    return {"description": description, "schema": schema or STRING}
 
 
-_MANY: Schema = {"type": "array", "items": _STRING}
+_MANY: Schema = {"type": "array", "items": STRING}
 _MOMENTS: Schema = {"enum": ["queued", "started", "ended"], "default": "queued"}
 
 PARAMETERS: Mapping[str, Schema] = {
