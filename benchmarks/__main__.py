@@ -25,7 +25,7 @@ from . import machine
 from .phases import Bench, Sizes, all_phases
 from .report import markdown, table
 from .results import Phase, Report
-from .stack import Stack, StackFailed, penstock_dev
+from .stack import Stack, StackFailed, paused, penstock_dev
 
 REGISTER_SECONDS = 30.0
 #: The last one is only made when asked for: a sampler at every service slows them down.
@@ -73,6 +73,7 @@ def _measure(options: argparse.Namespace, console: Console) -> list[Phase]:
         bench = Bench(stack, url, app.pid, _sizes(options), folder)
         console.print(f"{stack.url} has taken the app at {url}; warming up", highlight=False)
         bench.warm_up()
+        things.enter_context(paused(stack.pids(), options.pause))
         return [_run(console, name, phase) for name, phase in all_phases(bench) if name in options.phases]
 
 
@@ -131,6 +132,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--server", help="URL of a running server; without it, one is started")
     parser.add_argument("--event-key", default="bench", help="key in POST /e/KEY")
+    parser.add_argument(
+        "--pause", default="", help="stop this service's process while measuring (history): what does it cost?"
+    )
     parser.add_argument("--app-port", type=int, default=0, help="where the app listens; 0 takes a free port")
     parser.add_argument(
         "--pids",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +54,21 @@ def penstock_dev(folder: Path, log: Path) -> Iterator[Stack]:
         yield _stack(ready, process.pid)
     finally:
         _stop(process)
+
+
+@contextmanager
+def paused(pids: Mapping[str, int], name: str) -> Iterator[None]:
+    """One service's process does not run meanwhile; nothing happens without a name."""
+    if not name:
+        yield
+        return
+    if name not in pids:
+        raise StackFailed(f"there is no process {name!r} to pause; there are {', '.join(sorted(pids))}")
+    os.kill(pids[name], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pids[name], signal.SIGCONT)
 
 
 def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
