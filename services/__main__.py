@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-    from .settings import KafkaSettings
+    from .replay.api import ReplayDesk
+    from .settings import HistorySettings, KafkaSettings
 
 
 def main() -> None:
@@ -56,7 +57,6 @@ def _parser() -> Callable[[], None]:
 def ingest() -> None:
     """Accept events and apps over HTTP, and answer the read API."""
     from .dashboard.site import site
-    from .history import api
     from .history.past import Past
     from .history.read import read_model
     from .ingest import service
@@ -66,7 +66,7 @@ def ingest() -> None:
 
     kafka = KafkaSettings()
     desk = replay_api.ReplayDesk(ReplaySettings(), kafka)
-    routes = [*api.routes(HistorySettings()), *replay_api.routes(desk)]
+    routes = other_routes(HistorySettings(), desk)
     model, dashboard = read_model(HistorySettings()), DashboardSettings()
 
     def pages(inside: Inside) -> Sequence[BaseRoute]:
@@ -80,6 +80,16 @@ def ingest() -> None:
             await desk.close()
 
     _run_async(serve())
+
+
+def other_routes(history: HistorySettings, desk: ReplayDesk) -> list[BaseRoute]:
+    """What ingest serves of other rooms: the read API, with the description of everybody's API, and replays."""
+    from .history import api
+    from .ingest import openapi as ingest_openapi
+    from .replay import api as replay_api
+    from .replay import openapi as replay_openapi
+
+    return [*api.routes(history, (ingest_openapi.PART, replay_openapi.PART)), *replay_api.routes(desk)]
 
 
 def matcher() -> None:

@@ -70,15 +70,15 @@ Pages = Callable[[Inside], Sequence[BaseRoute]]
 class IngestApp:
     """Events go straight to their API, everything else through the router: most requests are events."""
 
-    def __init__(self, events: ASGIApp, others: ASGIApp) -> None:
+    def __init__(self, events: ASGIApp, others: Starlette) -> None:
         self._events = events
-        self._others = others
+        self.others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await self._events(scope, receive, send)
         else:
-            await self._others(scope, receive, send)
+            await self.others(scope, receive, send)
 
 
 def _own_routes(parts: Parts, bodies: BodyReader, partitions: int) -> Iterator[BaseRoute]:

@@ -14,15 +14,15 @@ class Guarded(BaseRoute):
     """A route that answers only callers who show the signing key, where there is one."""
 
     def __init__(self, route: BaseRoute, keys: SigningKeys) -> None:
-        self._route = route
+        self.route = route
         self._keys = keys
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        return self._route.matches(scope)
+        return self.route.matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._keys.accept(Headers(scope=scope).get("authorization")):
-            await self._route.handle(scope, receive, send)
+            await self.route.handle(scope, receive, send)
             return
         message = "the signing key is missing or unknown; send it as Authorization: Bearer <key>"
         await error_answer(401, message)(scope, receive, send)

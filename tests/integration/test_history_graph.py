@@ -164,7 +164,7 @@ async def test_the_description_fits_what_is_answered(client: httpx.AsyncClient, 
     document = (await client.get("/openapi.json")).json()
     shapes = document["components"]["schemas"]
     for path, operations in document["paths"].items():
-        if "application/json" not in str(operations) or path == "/v0/gql":
+        if "application/json" not in str(operations) or path in ("/v0/gql", "/openapi.json"):
             continue
         schema = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["data"]
         name = re.search(r"schemas/(\w+)", str(schema))

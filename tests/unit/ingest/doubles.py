@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+from starlette.routing import BaseRoute
 
 from penstock.errors import Unavailable
 from penstock.functions.table import Forgotten, FunctionTable, TableRecord
 from penstock.ingest.app import IngestApp, Parts, ingest_app
 from penstock.ingest.publish import Bounds, Publisher
 from penstock.ingest.registrar import Registrar
+from penstock.ingest.repeat_api import Past
+from penstock.ingest.sync_api import Sync
 from penstock.kafka.produce import Outgoing
 from penstock.messages.codec import Codec
 from penstock.messages.records import App, Cancellation, Event, Function, Record
@@ -99,7 +102,13 @@ def open_publisher(topics: MemoryTopics, bounds: Bounds | None = None) -> Publis
 
 
 def served(
-    topics: MemoryTopics, server: ServerSettings | None = None, opened: bool = True, owner: Answering | None = None
+    topics: MemoryTopics,
+    server: ServerSettings | None = None,
+    opened: bool = True,
+    owner: Answering | None = None,
+    past: Past | None = None,
+    sync: Sync | None = None,
+    more_routes: Sequence[BaseRoute] = (),
 ) -> IngestApp:
     """The whole application over these topics; `owner` answers for every partition of runs."""
     server = server or ServerSettings(mode="dev", kafka_timeout_seconds=0.05)
@@ -107,7 +116,8 @@ def served(
     publisher = open_publisher(topics, bounds) if opened else Publisher(TOPICS, topics.codec, bounds)
     owners = ListedOwners([None if owner is None else "owner:1"])
     peers = httpx.AsyncClient(transport=httpx.MockTransport(owner or _nobody))
-    return ingest_app(server, KAFKA, Parts(publisher, Registrar(publisher, lambda: NOW), owners, peers))
+    parts = Parts(publisher, Registrar(publisher, lambda: NOW), owners, peers, past, sync)
+    return ingest_app(server, KAFKA, parts, more_routes)
 
 
 @asynccontextmanager
