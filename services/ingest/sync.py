@@ -116,8 +116,11 @@ class AppSync:
             progress.recorded_at = float("-inf")
             await self.sync(url)
             return progress.error
-        async with asyncio.timeout(ANSWER_SECONDS + 5):
-            await progress.idle.wait()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS + 5):
+                await progress.idle.wait()
+        except TimeoutError:
+            return "the sync that is under way takes too long; look at the app, and ask again"
         return progress.error
 
     async def _sync_discovered(self, discover: Callable[[], AsyncIterator[str]]) -> None:
