@@ -15,13 +15,13 @@ from ..kafka.ranges import RangeReader, fixed_ranges
 from ..kafka.topics import check_topics
 from ..messages.codec import Codec
 from ..messages.records import Event
+from ..messages.topics import DAY_MS
 from ..settings import ExecutorSettings, KafkaSettings
 from .cluster import Cluster, Lag, Topic
 from .exit_codes import NotFound
 from .server import Server
 
 State = Literal["ok", "warn", "fail"]
-DAY_MS = 24 * 3600 * 1000
 #: Behind by more than so many records, somebody should look; a service under load is always a little behind.
 LAG_WARN = 1_000
 LAG_FAIL = 100_000

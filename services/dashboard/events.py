@@ -16,8 +16,8 @@ from ..errors import Unavailable
 from ..functions.config import EventTrigger
 from ..history.event_list import EventFilter
 from ..history.paging import PageRequest
+from ..history.past import event_of
 from ..history.read import Found
-from ..messages.records import Event
 from .desk import Desk, NotFound, back
 from .forms import read_form
 from .run import raw
@@ -77,7 +77,7 @@ class EventsView:
             self.desk.read(history.runs_resumed, row.internal_id),
             self._unmatched(row),
         )
-        event = as_event(row)
+        event = event_of(row)
         earlier = await self._earlier(row)
         around = Circumstances(_by_function(started), _by_function(resumed), earlier, lag, self.desk.now())
         return self.desk.page(
@@ -178,21 +178,6 @@ def event_filter(wanted: Search) -> EventFilter:
         user=wanted.user,
         text=wanted.text,
         cel=wanted.cel,
-    )
-
-
-def as_event(row: Found) -> Event:
-    """The row as the event that it was, for the functions that judge events."""
-    return Event(
-        name=row.name,
-        data=row.data,
-        id=row.id,
-        ts=row.ts,
-        user=row.user,
-        v=row.v,
-        internal_id=row.internal_id,
-        received_at=row.received_at,
-        source=row.source,
     )
 
 

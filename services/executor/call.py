@@ -21,6 +21,7 @@ from pyreqwest.response import Response
 from ..messages.signature import canonical, sign
 from ..runs.replies import MAX_RESPONSE_BYTES, Reply, parse_reply, response_too_large, unreachable
 from ..settings import ExecutorSettings
+from .bodies import read_body
 
 CONNECT_SECONDS = 10
 #: Shorter than the five seconds after which the usual app servers close an idle connection, so that no call meets
@@ -125,7 +126,7 @@ class HttpCaller:
             location = _header(response, "location") if response.status in _REDIRECTS else None
             if location:
                 return urljoin(url, location)
-            body = await _read(response)
+            body = await read_body(response, MAX_RESPONSE_BYTES)
             if body is None:
                 return response_too_large()
             return parse_reply(response.status, _headers(response), body, int(self._clock() * 1000))
@@ -142,18 +143,6 @@ def _client(connections_per_host: int) -> Client:
         .pool_max_idle_per_host(connections_per_host)
         .build()
     )
-
-
-async def _read(response: Response) -> bytes | None:
-    """The body, unpacked; None as soon as it is longer than it may be."""
-    chunks: list[bytes] = []
-    size = 0
-    while (chunk := await response.body_reader.read_chunk()) is not None:
-        size += len(chunk)
-        if size > MAX_RESPONSE_BYTES:
-            return None
-        chunks.append(bytes(chunk))
-    return b"".join(chunks)
 
 
 def _headers(response: Response) -> dict[str, str]:

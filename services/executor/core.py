@@ -31,6 +31,7 @@ from ..messages.records import (
     SignalClaimed,
     StartRun,
 )
+from ..messages.topics import DAY_MS
 from ..runs.advance import advance
 from ..runs.cancels import cancel_rules
 from ..runs.facts import CancelRequested, Fact, JobDue, StartRequested
@@ -52,8 +53,6 @@ from .cron import CronTriggers
 from .runstore import Draft, RunStore
 
 log = logging.getLogger(__name__)
-
-DAY_MS = 24 * 3600 * 1000
 
 
 class PartitionCore:

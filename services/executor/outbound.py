@@ -23,6 +23,7 @@ from pyreqwest.response import Response
 from ..runs.gateway import MAX_RESPONSE_BYTES, MIB, OutboundRequest
 from ..runs.outcomes import NotSent, Outcome, Responded
 from ..settings import ExecutorSettings
+from .bodies import read_body
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class HttpSender:
         if request.body:
             builder = builder.body_bytes(request.body)
         async with builder.build_streamed() as response:
-            body = await _read(response)
+            body = await read_body(response, MAX_RESPONSE_BYTES)
             if body is None:
                 return NotSent(
                     f"the answer is larger than the {MAX_RESPONSE_BYTES // MIB} MiB allowed", retriable=False
@@ -162,18 +163,6 @@ def _client(host: str, address: str) -> Client:
         .pool_max_idle_per_host(0)
     )
     return builder.resolve(host, address, 0).build()
-
-
-async def _read(response: Response) -> bytes | None:
-    """The body, unpacked; None as soon as it is longer than it may be."""
-    chunks: list[bytes] = []
-    size = 0
-    while (chunk := await response.body_reader.read_chunk()) is not None:
-        size += len(chunk)
-        if size > MAX_RESPONSE_BYTES:
-            return None
-        chunks.append(bytes(chunk))
-    return b"".join(chunks)
 
 
 def _headers(response: Response) -> dict[str, str]:

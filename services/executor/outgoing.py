@@ -10,6 +10,7 @@ from ..functions.table import FunctionTable
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
 from ..messages.ids import RunId, run_partition, signal_partition
+from ..messages.incoming import REGISTRY_HEADER
 from ..messages.keys import correlation_partition, shape_key, wait_key
 from ..messages.records import (
     ClaimSignal,
@@ -26,9 +27,6 @@ from ..messages.topics import Topics
 from ..runs.announcements import announcements
 from ..runs.effects import EndAnnounced, Message, WaitOver
 from .shapes import KnownShapes
-
-#: Header on events: how far in the functions topic their sender had seen.
-REGISTRY_HEADER = "penstock-registry"
 
 
 class Outbox:

@@ -18,6 +18,7 @@ from ..kafka.registry import FunctionRegistry
 from ..messages.codec import Codec
 from ..messages.ids import FunctionKey, JobId, RunId
 from ..messages.records import StartRun
+from ..messages.topics import DAY_MS
 from ..runs.effects import CallFunction, Effect, ScheduleWake, SendRequest
 from ..runs.facts import JobDue
 from ..runs.run import Run
@@ -26,7 +27,7 @@ from ..state.store import PartitionState
 from . import timers
 from .arrivals import Arrival, CommandArrived, FunctionsChanged, RunFact, StateDue, size_of
 from .changelog import Changelog
-from .core import DAY_MS, PartitionCore
+from .core import PartitionCore
 from .outgoing import Outbox
 from .runstore import fold_changelog
 

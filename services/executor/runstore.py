@@ -151,12 +151,8 @@ class Draft:
 
     def deduplicated(self, function: FunctionKey, event_id: str, now: int) -> RunId | None:
         """The run that this function started for the event id within the last 24 hours, or None."""
-        key = keys.dedupe_key(function, event_id)
-        value = self.records[key] if key in self.records else self._store.state.get(key)
-        if value is None:
-            return None
-        mark = self._codec.decode_as(EventDeduplicated, value)
-        return mark.run_id if mark.expires_at > now else None
+        mark = self.record(keys.dedupe_key(function, event_id))
+        return mark.run_id if isinstance(mark, EventDeduplicated) and mark.expires_at > now else None
 
     def record(self, key: bytes) -> Record | None:
         """The record under a state key as it will be after this commit."""

@@ -17,9 +17,9 @@ from ..functions.table import Forgotten, FunctionTable, TableRecord
 from ..messages.ids import FunctionKey, app_uuid, function_uuid
 from ..messages.keys import cancellation_key
 from ..messages.records import Cancellation
+from ..messages.topics import DAY_MS
 from .answers import timestamp
 
-DAY_MS = 24 * 3600 * 1000
 #: Owners of runs look at a cancellation no more when its time is over for this long.
 KEPT_MS = 30 * DAY_MS
 MAX_AHEAD_MS = 366 * DAY_MS

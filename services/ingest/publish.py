@@ -17,11 +17,10 @@ from ..functions.table import Forgotten, FunctionTable, TableRecord
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
 from ..messages.ids import run_partition
+from ..messages.incoming import REGISTRY_HEADER
 from ..messages.keys import cancellation_key
 from ..messages.records import App, Cancellation, Event, Function, StartRun
 from ..messages.topics import Topics
-
-REGISTRY_HEADER = "penstock-registry"
 
 
 class Producer(Protocol):

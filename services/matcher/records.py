@@ -7,13 +7,11 @@ from collections.abc import Iterable, Sequence
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
 from ..messages.ids import run_partition
-from ..messages.incoming import Arrival
+from ..messages.incoming import REGISTRY_HEADER, Arrival
 from ..messages.keys import correlation_of, correlation_partition
 from ..messages.records import CorrelatedEvent, DeadLetter, ResumeRun, StartRun
 from ..messages.topics import Topics
 
-#: Header on events: how far in the functions topic their sender had seen.
-REGISTRY_HEADER = "penstock-registry"
 #: A dead letter must itself fit on its topic, with room for its other fields.
 MAX_KEPT_BYTES = 9 * 1024 * 1024
 MAX_KEPT_HEADER_BYTES = 64 * 1024

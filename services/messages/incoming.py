@@ -30,6 +30,8 @@ from .writer_schemas import WriterSchema, WriterSchemas
 
 NAME_HEADER = "penstock-event-name"
 ID_HEADER = "penstock-event-id"
+#: How far in the functions topic the sender had seen, in decimal.
+REGISTRY_HEADER = "penstock-registry"
 #: Names that only the system may send, in any case of letters.
 RESERVED_PREFIX = "inngest/"
 MAX_NAME_CHARACTERS = 1024

@@ -9,8 +9,7 @@ from __future__ import annotations
 from ..functions.triggering import event_json
 from ..messages.ids import run_id
 from ..messages.records import Event, Replay, StartRun
-
-DAY_MS = 24 * 3600 * 1000
+from ..messages.topics import DAY_MS
 
 
 def start(replay: Replay, event: Event, registry_offset: int, now: int) -> StartRun:

@@ -37,11 +37,14 @@ def announcements(run: Run, wanted: Callable[[str], bool]) -> tuple[Event, ...]:
     otherwise cost one event more.
     """
     end = run.ended
-    if end is None or any(_name_of(event).name in _SILENT for event in run.started.events[:1]):
+    if end is None:
         return ()
     names = [FINISHED] if wanted(FINISHED) else []
     if end.status in _BESIDE:
         names.append(_BESIDE[end.status])
+    # Most runs complete and nobody listens: the event is looked into only when there is something to tell.
+    if names and any(_name_of(event).name in _SILENT for event in run.started.events[:1]):
+        return ()
     return tuple(_event(run, name, end.status, end.ended_at) for name in names)
 
 

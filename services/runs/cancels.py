@@ -14,8 +14,9 @@ from ..functions.flow_control import FlowControl
 from ..messages.ids import JobId, StepId
 from ..messages.keys import wait_key
 from ..messages.records import Wait
+from ..messages.topics import DAY_MS
 from .details import detail
-from .turn import DAY_MS, Turn
+from .turn import Turn
 
 DEFAULT_TIMEOUT_MS = 366 * DAY_MS
 

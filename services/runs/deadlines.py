@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from ..errors import InvalidInput
 from ..functions.durations import parse_duration
+from ..messages.topics import DAY_MS
 from .errors import error_text
 from .retry_after import parse_time
 
-DAY_MS = 24 * 3600 * 1000
 MAX_WAIT_MS = 366 * DAY_MS
 YEAR_MS = 365 * DAY_MS
 
@@ -34,14 +34,19 @@ def deadline(step: str, text: object, now_ms: int) -> int:
     return at
 
 
-def _time(text: object, now_ms: int) -> int | None:
-    if not isinstance(text, str):
-        return None
+def moment(text: str, now_ms: int) -> int:
+    """The time that a date or a duration from now says (ms since 1970); `InvalidInput` when it is neither."""
     at = parse_time(text) if len(text) >= 10 else None
     if at is not None:
         return at
+    millis = -(-parse_duration(text.removeprefix("-")) // _MILLISECOND)
+    return now_ms - millis if text.startswith("-") else now_ms + millis
+
+
+def _time(text: object, now_ms: int) -> int | None:
+    if not isinstance(text, str):
+        return None
     try:
-        millis = -(-parse_duration(text.removeprefix("-")) // _MILLISECOND)
+        return moment(text, now_ms)
     except InvalidInput:
         return None
-    return now_ms - millis if text.startswith("-") else now_ms + millis

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from ..functions.triggering import event_json
 from ..messages.ids import EventId, FunctionKey, JobId, function_uuid, run_id, ulid
 from ..messages.records import Event, InvokedRunEnded, JobScheduled, StartRun
 from .completion import Completion, settle
@@ -48,7 +49,7 @@ def _start(turn: Turn, op: Op, mode: str, job_id: JobId, target: FunctionKey, un
     start = StartRun(
         run_id=child,
         function=target,
-        events=(_as_sdks_see_it(event),),
+        events=(event_json(event),),
         event_ids=(event.internal_id,),
         received_at=turn.now,
         parent_run=turn.run.id,
@@ -85,19 +86,6 @@ def _event(turn: Turn, op: Op, target: FunctionKey, correlation: str, until: int
         received_at=turn.now,
         source="invoke",
     )
-
-
-def _as_sdks_see_it(event: Event) -> str:
-    shape: dict[str, object] = {
-        "id": event.id,
-        "name": event.name,
-        "data": orjson.Fragment(event.data),
-        "user": orjson.Fragment(event.user),
-        "ts": event.ts,
-    }
-    if event.v is not None:
-        shape["v"] = event.v
-    return orjson.dumps(shape).decode()
 
 
 def ended(turn: Turn, command: InvokedRunEnded) -> None:

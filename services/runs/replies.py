@@ -11,17 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from types import MappingProxyType
 
 import msgspec
 import orjson
 
 from ..errors import InvalidInput, InvalidReply
-from ..functions.durations import parse_duration
 from ..messages.ids import StepId
+from .deadlines import moment
 from .errors import error_text
-from .retry_after import parse_retry_after, parse_time
+from .retry_after import parse_retry_after
 from .sdk_errors import error_object, fatal_error
 
 MIB = 1024 * 1024
@@ -61,7 +60,6 @@ _WITHOUT_ID = frozenset(("None", "RunComplete", "SyncRunComplete", "DiscoveryReq
 #: The function's own result may be as large as the response.
 _RESULTS = frozenset(("RunComplete", "SyncRunComplete"))
 
-_MILLISECOND = timedelta(milliseconds=1)
 _VERSION = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 #: An escape sequence of a JSON string: a surrogate pair, a surrogate that stands alone, or any other.
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
@@ -187,13 +185,10 @@ def sleep_until(op: Op, now_ms: int) -> int | Failed:
     text = op.opts.get("duration") or op.target
     if not isinstance(text, str):
         return _bad_sleep(op, "its duration is not text")
-    at = parse_time(text) if len(text) >= 10 else None
-    if at is None:
-        try:
-            at = now_ms - (-parse_duration(text.removeprefix("-")) // _MILLISECOND)
-        except InvalidInput as error:
-            return _bad_sleep(op, str(error))
-        at = now_ms if text.startswith("-") else at
+    try:
+        at = moment(text, now_ms)
+    except InvalidInput as error:
+        return _bad_sleep(op, str(error))
     if at - now_ms > MAX_SLEEP_MS:
         return _bad_sleep(op, f"{text} is more than 366 days away")
     return max(at, now_ms)

@@ -19,12 +19,12 @@ from ..messages.records import (
     StepFinished,
     Wait,
 )
+from ..messages.topics import DAY_MS
 from .details import signal_of
 from .effects import CallFunction, Effect, EndAnnounced, Message, ScheduleWake, SendRequest, WaitOver
 from .run import Entry, JobRemoved, Run, fold
 
 MIB = 1024 * 1024
-DAY_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)

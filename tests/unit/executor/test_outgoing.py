@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from penstock.executor.outgoing import REGISTRY_HEADER, Outbox
+from penstock.executor.outgoing import Outbox
 from penstock.executor.shapes import KnownShapes
 from penstock.functions.table import FunctionTable
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, JobId, RunId, run_id, run_partition, signal_partition
+from penstock.messages.incoming import REGISTRY_HEADER
 from penstock.messages.keys import correlation_partition, shape_key, wait_key
 from penstock.messages.records import (
     ClaimSignal,

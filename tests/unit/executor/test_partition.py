@@ -14,10 +14,11 @@ from penstock.errors import Fenced
 from penstock.executor import partition
 from penstock.executor.arrivals import CommandArrived, RunFact
 from penstock.executor.changelog import Pairs
-from penstock.executor.partition import DAY_MS, MAX_TIMERS, PartitionOwner
+from penstock.executor.partition import MAX_TIMERS, PartitionOwner
 from penstock.executor.timers import first_timer
 from penstock.messages.ids import JobId, RunId
 from penstock.messages.records import CancelRun, OffsetApplied
+from penstock.messages.topics import DAY_MS
 from penstock.runs.facts import CallAnswered, CancelRequested
 from penstock.runs.replies import Reply
 from penstock.runs.run import Run
