@@ -118,6 +118,8 @@ class ExecutorSettings(_Settings):
     #: Calls in flight to one app; the rest queue, so that an app that hangs holds up nobody else.
     max_calls_per_app: int = Field(default=128, ge=1)
     call_timeout_seconds: float = Field(default=7200.0, gt=0)
+    #: Told to end, an executor serves on this long for calls that take more than a second; then others make them again.
+    drain_seconds: float = Field(default=10.0, ge=0, le=3600)
     #: How long a request that a fetch or AI step asks for may take; models think for minutes.
     request_timeout_seconds: float = Field(default=7200.0, gt=0)
     #: May such requests go to private, loopback and link-local addresses? Unset: in dev only.

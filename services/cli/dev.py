@@ -129,6 +129,8 @@ def _environment(options: DevOptions, data_dir: Path, port: int, bootstrap_serve
         "PENSTOCK_MODE": "dev",
         "PENSTOCK_HOST": options.host,
         "PENSTOCK_PORT": str(port),
+        # All end together: nobody is left to take a long call's run over, and Ctrl-C is to end at once.
+        "PENSTOCK_DRAIN_SECONDS": "0",
         "PYTHONUNBUFFERED": "1",
     }
     if options.app_urls:

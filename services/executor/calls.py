@@ -52,6 +52,12 @@ class _Waiting:
     answer: Callable[[_Waiting, Run, JobScheduled], Awaitable[Fact]]
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    owner: PartitionOwner
+    since: float
+
+
 @dataclass(slots=True)
 class _AppLine:
     """The calls of one app: those in flight are counted, the others stand in line."""
@@ -78,7 +84,8 @@ class CallQueue:
         self._new_id = new_id
         self._apps: dict[str, _AppLine] = {}
         self._outstanding: dict[PartitionOwner, dict[tuple[RunId, JobId], str]] = {}
-        self._tasks: dict[asyncio.Task[None], PartitionOwner] = {}
+        self._tasks: dict[asyncio.Task[None], _UnderWay] = {}
+        self._held: set[PartitionOwner] = set()
 
     def call(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
         """Make the call, now or when the app has room; one that is queued or in flight is not made twice."""
@@ -94,6 +101,8 @@ class CallQueue:
         return self._outstanding.get(owner, {}).get((run_id, job_id)) or None
 
     def _stand_in_line(self, waiting: _Waiting, app: str) -> None:
+        if waiting.owner in self._held:
+            return
         outstanding = self._outstanding.setdefault(waiting.owner, {})
         if (waiting.run_id, waiting.job_id) in outstanding:
             return
@@ -102,15 +111,30 @@ class CallQueue:
         line.line.append(waiting)
         self._serve(app, line)
 
-    def drop(self, owner: PartitionOwner) -> None:
-        """Calls in line are forgotten, those in flight abandoned: the partition's next owner makes them again."""
-        self._outstanding.pop(owner, None)
-        for task, caller in self._tasks.items():
-            if caller is owner:
-                task.cancel()
+    def hold(self, owner: PartitionOwner) -> None:
+        """Calls in line are forgotten, further ones not taken: the partition's next owner makes them."""
+        self._held.add(owner)
         for line in self._apps.values():
             if any(waiting.owner is owner for waiting in line.line):
                 line.line = deque(waiting for waiting in line.line if waiting.owner is not owner)
+
+    async def ended(self, owner: PartitionOwner | None, older_than: float = 0.0) -> None:
+        """As the port says. Others may come of age while the older ones end, so it looks again."""
+        while tasks := self._older(owner, older_than):
+            await asyncio.wait(tasks)
+
+    def _older(self, owner: PartitionOwner | None, seconds: float) -> list[asyncio.Task[None]]:
+        until = asyncio.get_running_loop().time() - seconds
+        return [t for t, each in self._tasks.items() if owner in (None, each.owner) and each.since <= until]
+
+    def drop(self, owner: PartitionOwner) -> None:
+        """Calls in line are forgotten, those in flight abandoned: the partition's next owner makes them again."""
+        self.hold(owner)
+        self._outstanding.pop(owner, None)
+        for task, each in self._tasks.items():
+            if each.owner is owner:
+                task.cancel()
+        self._held.discard(owner)
 
     async def close(self) -> None:
         """Abandon what is in flight: its owners, present or next, will call again."""
@@ -127,8 +151,9 @@ class CallQueue:
             if waiting.owner not in self._outstanding:
                 continue
             line.in_flight += 1
-            task = asyncio.get_running_loop().create_task(self._make(waiting))
-            self._tasks[task] = waiting.owner
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(self._make(waiting))
+            self._tasks[task] = _UnderWay(waiting.owner, loop.time())
             task.add_done_callback(partial(self._made, app, line))
         if not line.line and not line.in_flight:
             self._apps.pop(app, None)

@@ -22,7 +22,7 @@ from ..settings import KafkaSettings
 log = logging.getLogger(__name__)
 
 #: A revoked partition's owner may take this long to finish its commit before the next one is let in.
-HANDOVER_SECONDS = 5.0
+HANDOVER_SECONDS = 10.0
 LAZY_COMMIT_SECONDS = 5.0
 PROVE_SECONDS = 10.0
 #: Only these say that the group goes on without us. After any other error the question is still open: a partition
@@ -37,7 +37,10 @@ class Assignee(Protocol):
         """These partitions are ours from now on, in addition."""
 
     async def revoked(self, partitions: set[int]) -> None:
-        """These are not ours any more; returning lets the next owner in."""
+        """These are to be handed over; they are ours until this returns, which lets the next owner in."""
+
+    async def lost(self, partitions: set[int]) -> None:
+        """These are not ours any more, and may have another owner already."""
 
     def progress(self) -> dict[int, int]:
         """Next command offset of every partition that is being served."""
@@ -125,7 +128,7 @@ class GroupMember:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.warning("the group took partitions %s from us", sorted(p.partition for p in partitions))
-        self._tell(self._assignee.revoked, partitions)
+        self._tell(self._assignee.lost, partitions)
         consumer.incremental_unassign(partitions)
 
     def _tell(self, what: Callable[[set[int]], Coroutine[None, None, None]], partitions: list[TopicPartition]) -> None:

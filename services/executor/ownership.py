@@ -2,13 +2,16 @@
 
 A partition that fails (fenced, or a commit in doubt) is closed and opened anew from its changelog, after the group's
 coordinator has confirmed that it is still ours; so a fenced owner never takes a partition back from its successor.
+
+A partition that is handed over in an orderly way comes to rest first: its calls under way are answered and committed,
+so that its next owner makes none of them again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from ..errors import PenstockError
@@ -21,6 +24,12 @@ log = logging.getLogger(__name__)
 Prove = Callable[[int, int], Awaitable[bool]]
 """(partition, next command offset) → is the partition still ours?"""
 
+#: A call that has been under way for longer is waited for while its partition is still served.
+LONG_CALL_SECONDS = 1.0
+#: How long a partition that the group moves is served on for the sake of such calls.
+PATIENCE_SECONDS = 4.0
+#: How long its runs then hold still for the remaining calls; what is not answered by then is called again elsewhere.
+REST_SECONDS = 2.0
 _REOPEN_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -28,6 +37,7 @@ _REOPEN_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 class _Served:
     task: asyncio.Task[None]
     owner: PartitionOwner | None = None
+    leaving: bool = False
 
 
 class Ownership:
@@ -39,18 +49,22 @@ class Ownership:
         self._served: dict[int, _Served] = {}
         self.prove: Prove | None = None
         """Set once the group membership exists; until then a failed partition waits."""
+        self.patience_seconds = PATIENCE_SECONDS
         self.first_assignment = asyncio.Event()
 
     async def assigned(self, partitions: set[int]) -> None:
         for partition in partitions:
             served = self._served.get(partition)
-            if served is not None and not served.task.done():
+            if served is not None and not served.leaving and not served.task.done():
                 continue
             task = asyncio.get_running_loop().create_task(self._serve(partition))
             self._served[partition] = _Served(task)
         self.first_assignment.set()
 
     async def revoked(self, partitions: set[int]) -> None:
+        await asyncio.gather(*(self._hand_over(partition) for partition in partitions))
+
+    async def lost(self, partitions: set[int]) -> None:
         await asyncio.gather(*(self._stop(partition) for partition in partitions))
 
     def progress(self) -> dict[int, int]:
@@ -68,13 +82,29 @@ class Ownership:
                 served.owner.put(FunctionsChanged())
 
     async def close(self) -> None:
-        await self.revoked(set(self._served))
+        await self.lost(set(self._served))
+
+    async def _hand_over(self, partition: int) -> None:
+        """Come to rest, within bounds, then stop. Questions about its runs are answered until then."""
+        served = self._served.get(partition)
+        if served is None:
+            return
+        served.leaving = True
+        if served.owner is not None:
+            await _bounded(served, served.owner.long_calls_ended(LONG_CALL_SECONDS), self.patience_seconds)
+        if served.owner is not None:
+            self._commands.remove(served.owner)
+            if not await _bounded(served, served.owner.come_to_rest(), REST_SECONDS):
+                log.info("partition %s: its next owner makes the calls again that are under way", partition)
+        # By now the group may have given it to us anew: then another task serves it already.
+        if self._served.get(partition) is served:
+            del self._served[partition]
+        await _ended(served)
 
     async def _stop(self, partition: int) -> None:
         served = self._served.pop(partition, None)
         if served is not None:
-            served.task.cancel()
-            await asyncio.wait([served.task])
+            await _ended(served)
 
     async def _serve(self, partition: int) -> None:
         failures = 0
@@ -113,3 +143,16 @@ class Ownership:
             await asyncio.shield(owner.close())
         except Exception:  # it is out of use; what must be free for the next opening says so itself
             log.exception("partition %s: closing failed", owner.partition)
+
+
+async def _ended(served: _Served) -> None:
+    served.task.cancel()
+    await asyncio.wait([served.task])
+
+
+async def _bounded(served: _Served, waiting: Coroutine[None, None, None], seconds: float) -> bool:
+    """Wait for this as long as the partition is served, but no longer than so; has it come about?"""
+    task = asyncio.ensure_future(waiting)
+    done, _ = await asyncio.wait((task, served.task), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    return task in done

@@ -53,6 +53,13 @@ class CallMaker(Protocol):
     def request(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
         """Make the HTTP request that a job describes; like `call`, answered as `RequestAnswered`."""
 
+    def hold(self, owner: PartitionOwner) -> None:
+        """Begin no further call for the owner; its next one will. Those under way go on."""
+
+    async def ended(self, owner: PartitionOwner | None, older_than: float = 0.0) -> None:
+        """Return when no call of the owner (None: of anybody) has been under way for so many seconds; those that
+        ended have been answered."""
+
     def drop(self, owner: PartitionOwner) -> None:
         """Forget the owner's calls: its partition is no longer ours."""
 
@@ -88,6 +95,7 @@ class PartitionOwner:
         self._core = PartitionCore(partition, outbox.run_partitions, state, registry.table, codec, rules, cached_runs)
         self._inbox: deque[Arrival] = deque()
         self._arrived = asyncio.Event()
+        self._at_rest = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"partition-{partition}")
         self._timer_cursor = timers.first_timer()
         self._timers_seen_until = 0
@@ -125,6 +133,8 @@ class PartitionOwner:
     async def run(self) -> None:
         """Take what arrives until cancelled, or until a commit fails."""
         while True:
+            if not self._inbox:
+                self._at_rest.set()
             await self._arrived.wait()
             await self._turn(self._next_batch())
             if self._more_is_due and not self._due_waiting:
@@ -144,14 +154,13 @@ class PartitionOwner:
 
     def put(self, arrival: Arrival) -> None:
         """Add to the inbox. After `close`, nothing happens: the next owner will find out by itself."""
-        if not self.closed:
-            self._inbox.append(arrival)
-            self._arrived.set()
+        self.put_all((arrival,))
 
     def put_all(self, arrivals: Sequence[Arrival]) -> None:
         if arrivals and not self.closed:
             self._inbox.extend(arrivals)
             self._arrived.set()
+            self._at_rest.clear()
 
     def load(self, run_id: RunId) -> Run | None:
         """The run as of the last commit, from memory or state."""
@@ -160,6 +169,20 @@ class PartitionOwner:
     def started_for(self, function: FunctionKey, event_id: str) -> RunId | None:
         """The run that the function started for an event id within the last day, as of the last commit."""
         return self._core.runs.draft().deduplicated(function, event_id, self._now())
+
+    async def long_calls_ended(self, seconds: float) -> None:
+        """Serve on, and return when none of the calls under way has been so for this long."""
+        await self._calls.ended(self, seconds)
+
+    async def come_to_rest(self) -> None:
+        """Make no further call; return when those under way are answered and all that arrived is committed.
+
+        The runs then stand in the changelog as the next owner continues them, and no call is made twice. Returns
+        only while `run` goes on: whoever waits must have a bound.
+        """
+        self._calls.hold(self)
+        await self._calls.ended(self)
+        await self._at_rest.wait()
 
     async def close(self) -> None:
         """Stop writing and let go of the files. Runs under way are continued by the next owner."""

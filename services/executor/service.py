@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -31,9 +32,11 @@ from .commands import CommandReader
 from .membership import GroupMember
 from .outbound import HttpSender
 from .outgoing import Outbox
-from .ownership import Ownership
+from .ownership import LONG_CALL_SECONDS, Ownership
 from .partition import PartitionOwner
 from .shapes import KnownShapes
+
+log = logging.getLogger(__name__)
 
 
 async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
@@ -93,7 +96,9 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
             ready(f"executor owns partitions of {topics.run_steps}, answers on {host}:{port}")
             await answering
         finally:
-            # Leaving the group revokes the partitions, which lets go of their state.
+            await _patience(calls, settings.drain_seconds)
+            ownership.patience_seconds = 0.0
+            # Leaving the group revokes the partitions, which come to rest and let go of their state.
             await asyncio.shield(member.close())
             await ownership.close()
             await commands.close()
@@ -102,6 +107,17 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
             await shape_registry.close()
             server.should_exit = True
             await asyncio.wait([answering], timeout=3.0)
+
+
+async def _patience(calls: CallQueue, seconds: float) -> None:
+    """Serve on while calls are under way that take long: they can be answered only here. A second signal ends it."""
+    try:
+        async with asyncio.timeout(seconds):
+            await calls.ended(None, LONG_CALL_SECONDS)
+    except TimeoutError:
+        log.info("leaving the group, though some calls have been under way for long: they are made again elsewhere")
+    except asyncio.CancelledError:
+        log.info("leaving the group at once")
 
 
 def open_store(settings: ExecutorSettings, kafka: KafkaSettings) -> StateStore:

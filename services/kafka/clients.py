@@ -7,6 +7,7 @@ from typing import Any
 from ..settings import KafkaSettings
 
 Config = dict[str, Any]
+HEARTBEAT_MS = 300
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 
 
@@ -67,7 +68,8 @@ def consumer(settings: KafkaSettings, client_id: str, group: str) -> Config:
         "isolation.level": "read_committed",
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": settings.kafka_session_timeout_ms,
-        "heartbeat.interval.ms": max(settings.kafka_session_timeout_ms // 4, 500),
+        # By its heartbeat a member learns that another one has left: until then the partitions have no owner.
+        "heartbeat.interval.ms": HEARTBEAT_MS,
         "fetch.wait.max.ms": 500,
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
         "queued.max.messages.kbytes": 32 * 1024,

@@ -12,7 +12,7 @@ from penstock.runs.gateway import OutboundRequest
 from penstock.runs.outcomes import Outcome
 from penstock.runs.replies import Reply
 
-from .world import World, ended, returned, start
+from .world import World, ended, returned, start, steps
 
 
 class Caller:
@@ -118,3 +118,68 @@ async def test_calls_of_an_owner_that_is_gone_make_room() -> None:
     assert list(calls._outstanding) == [heir]
     await heir.close()
     assert not calls._outstanding
+
+
+async def test_an_owner_at_rest_has_its_answers_committed_and_makes_no_further_call() -> None:
+    """A partition that is handed over loses no answer, so that no call is made twice; what follows is the heir's."""
+    answered = asyncio.Event()
+
+    class Slow(Caller):
+        async def call(self, request: FunctionCall) -> Reply:
+            self.calls.append(request.headers["x-run-id"])
+            await answered.wait()
+            return steps('{"op":"StepRun","id":"s0","data":0}') if len(self.calls) == 1 else returned("1")
+
+    world = World(None)  # type: ignore[arg-type]
+    caller = Slow(lambda _: None)
+    calls = queue(world, caller, 1)
+    world.commands = [start("a"), start("b")]
+    first, second = (command.run_id for command in world.commands)
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    running = asyncio.create_task(owner.run())
+    await until(lambda: caller.calls == [first])
+    resting = asyncio.create_task(owner.come_to_rest())
+    await until(lambda: not calls._apps["app"].line)
+    assert not resting.done()
+    answered.set()
+    async with asyncio.timeout(5):
+        await resting
+    running.cancel()
+    await owner.close()
+    assert caller.calls == [first]
+    assert len(world.step_records(first)) == 1
+
+    heir = world.owner()
+    await heir.open()
+    await world.run_until(heir, lambda: ended(heir, first, second))
+    assert sorted(caller.calls) == sorted([first, first, second])
+    await heir.close()
+    assert not calls._held
+
+
+async def test_only_calls_that_take_long_are_waited_for_while_others_are_made() -> None:
+    """A call that began a moment ago does not keep a partition from coming to rest later."""
+    world = World(None)  # type: ignore[arg-type]
+    calls = queue(world, Caller(lambda _: None), 1)
+    world.commands = [start("a")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: bool(calls._tasks))
+    async with asyncio.timeout(5):
+        await calls.ended(owner, older_than=60.0)
+        await calls.ended(world.owner, older_than=0.0)  # type: ignore[arg-type]
+    waiting = asyncio.create_task(calls.ended(None, older_than=0.0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await owner.close()
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the owner has to go on
+            await asyncio.sleep(0)

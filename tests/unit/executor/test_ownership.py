@@ -38,6 +38,12 @@ class Owner:
             raise Unavailable("a commit in doubt")
         await asyncio.Future()
 
+    async def long_calls_ended(self, seconds: float) -> None:
+        pass
+
+    async def come_to_rest(self) -> None:
+        pass
+
     async def close(self) -> None:
         if not self._closes:
             raise RuntimeError("a file that does not close")
@@ -106,6 +112,76 @@ async def test_word_of_new_functions_reaches_every_owner(monkeypatch: pytest.Mon
         2: [],
         3: [FunctionsChanged()],
     }
+    await owned.close()
+
+
+class Busy(Owner):
+    """Tells what happens to it; rests when the test says."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(partition, False, True)
+        self.happened: list[str] = []
+        self.rested = asyncio.Event()
+
+    async def long_calls_ended(self, seconds: float) -> None:
+        self.happened.append("served on")
+
+    async def come_to_rest(self) -> None:
+        self.happened.append("resting")
+        await self.rested.wait()
+        self.happened.append("rested")
+
+    async def close(self) -> None:
+        self.happened.append("closed")
+
+
+async def test_a_partition_comes_to_rest_before_it_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then questions about its runs are answered here, by the one who still owns them."""
+    owner = Busy(3)
+    owned = owning(lambda _: owner, True, monkeypatch)
+    await owned.assigned({3})
+    await until(lambda: owned.owner(3))
+    handing_over = asyncio.create_task(owned.revoked({3}))
+    await until(lambda: owner.happened == ["served on", "resting"])
+    assert owned.owner(3) is owner  # type: ignore[comparison-overlap]
+    owner.rested.set()
+    await handing_over
+    assert owner.happened == ["served on", "resting", "rested", "closed"]
+    assert owned.owner(3) is None
+
+
+async def test_a_partition_that_finds_no_rest_is_handed_over_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that hangs keeps nobody from taking the partition over; one that is lost is not waited for at all."""
+    monkeypatch.setattr(ownership, "REST_SECONDS", 0.01)
+    owners = {3: Busy(3), 4: Busy(4)}
+    owned = owning(owners.__getitem__, True, monkeypatch)
+    await owned.assigned({3, 4})
+    await until(lambda: owned.owner(3) and owned.owner(4))
+    await owned.lost({4})
+    await owned.revoked({3})
+    assert owners[3].happened == ["served on", "resting", "closed"]
+    assert owners[4].happened == ["closed"]
+
+
+async def test_a_partition_that_comes_back_while_it_rests_is_served_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group may give it to us anew before we have let go of it; the old owner's end must not be the new one's."""
+    made: list[Busy] = []
+
+    def make(partition: int) -> Owner:
+        made.append(Busy(partition))
+        return made[-1]
+
+    owned = owning(make, True, monkeypatch)
+    await owned.assigned({3})
+    await until(lambda: owned.owner(3))
+    handing_over = asyncio.create_task(owned.revoked({3}))
+    await until(lambda: "resting" in made[0].happened)
+    await owned.assigned({3})
+    await until(lambda: len(made) == 2 and owned.owner(3) is made[1])  # type: ignore[comparison-overlap]
+    made[0].rested.set()
+    await handing_over
+    assert owned.owner(3) is made[1]  # type: ignore[comparison-overlap]
+    assert made[0].happened[-1] == "closed"
     await owned.close()
 
 

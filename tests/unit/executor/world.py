@@ -113,6 +113,12 @@ class App:
     def request(self, owner: PartitionOwner, run_id: RunId, job_id: JobId) -> None:
         raise AssertionError("no test of this world makes requests")
 
+    def hold(self, owner: PartitionOwner) -> None:
+        pass
+
+    async def ended(self, owner: PartitionOwner | None, older_than: float = 0.0) -> None:
+        pass
+
     def drop(self, owner: PartitionOwner) -> None:
         pass
 
