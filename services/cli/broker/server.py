@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -31,7 +31,6 @@ _CONFIGURATION = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "auto.create.topics.enable": "false",
     # After a kill, the same broker is let in again only when its old session has run out.
     "broker.session.timeout.ms": "4000",
@@ -73,17 +72,30 @@ _LOGGING = {
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """A further port, for clients that come through something in between.
+
+    Kafka tells its clients where to connect: those who come by `port` are told `advertised`, where the thing between
+    listens, and so stay behind it.
+    """
+
+    port: int
+    advertised: int
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerPlace:
     """Where a broker keeps its data and listens (clients on `port`, its own quorum on `controller_port`)."""
 
     folder: Path
     port: int
     controller_port: int
+    doors: tuple[Door, ...] = ()
 
     @classmethod
-    def at(cls, folder: Path, port: int | None = None) -> BrokerPlace:
+    def at(cls, folder: Path, port: int | None = None, doors: Sequence[Door] = ()) -> BrokerPlace:
         """`folder` with the given port, or a free one."""
-        return cls(folder.resolve(), port or free_port(), free_port())
+        return cls(folder.resolve(), port or free_port(), free_port(), tuple(doors))
 
     @property
     def bootstrap_servers(self) -> str:
@@ -211,10 +223,18 @@ def _in_use(lock: Path) -> bool:
 
 
 def _properties(place: BrokerPlace) -> str:
+    inside = {"PLAINTEXT": place.port} | {f"DOOR{n}": door.port for n, door in enumerate(place.doors)}
+    told = {"PLAINTEXT": place.port} | {f"DOOR{n}": door.advertised for n, door in enumerate(place.doors)}
+    protocols = [f"{name}:PLAINTEXT" for name in (*inside, "CONTROLLER")]
     configuration = _CONFIGURATION | {
-        "listeners": f"PLAINTEXT://127.0.0.1:{place.port},CONTROLLER://127.0.0.1:{place.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{place.port}",
+        "listeners": _addresses(inside | {"CONTROLLER": place.controller_port}),
+        "advertised.listeners": _addresses(told),
+        "listener.security.protocol.map": ",".join(protocols),
         "controller.quorum.voters": f"1@127.0.0.1:{place.controller_port}",
         "log.dirs": str(place.data),
     }
     return "".join(f"{name}={value}\n" for name, value in configuration.items())
+
+
+def _addresses(listeners: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items())

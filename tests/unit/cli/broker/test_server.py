@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.cli.broker.installation import Installation
-from penstock.cli.broker.server import BrokerPlace, command
+from penstock.cli.broker.server import BrokerPlace, Door, command
 
 
 @pytest.fixture
@@ -65,3 +65,14 @@ def test_the_broker_listens_on_loopback_only(installation: Installation, tmp_pat
     lines = (tmp_path / "kafka" / "server.properties").read_text("utf-8").splitlines()
     listeners = next(line for line in lines if line.startswith("listeners="))
     assert listeners == "listeners=PLAINTEXT://127.0.0.1:1001,CONTROLLER://127.0.0.1:1002"
+
+
+def test_clients_of_a_door_are_told_what_lies_before_it(installation: Installation, tmp_path: Path) -> None:
+    """Who comes by a door's port is sent back to the door's other side; the rest of the broker does not change."""
+    command(installation, BrokerPlace(tmp_path / "kafka", 1001, 1002, (Door(1003, 2003),)))
+    properties = (tmp_path / "kafka" / "server.properties").read_text("utf-8")
+    written = dict(line.split("=", 1) for line in properties.splitlines())
+    controller = "CONTROLLER://127.0.0.1:1002"
+    assert written["listeners"] == f"PLAINTEXT://127.0.0.1:1001,DOOR0://127.0.0.1:1003,{controller}"
+    assert written["advertised.listeners"] == "PLAINTEXT://127.0.0.1:1001,DOOR0://127.0.0.1:2003"
+    assert written["listener.security.protocol.map"] == "PLAINTEXT:PLAINTEXT,DOOR0:PLAINTEXT,CONTROLLER:PLAINTEXT"
