@@ -18,21 +18,24 @@ from penstock.messages.ids import FunctionKey, RunId, record_event_id, run_parti
 from penstock.messages.records import Event, Function, RunEnded, RunStarted, StepFinished
 from penstock.messages.topics import Topics
 from penstock.runs.facts import CancelRequested
+from penstock.runs.replies import Reply, parse_reply
 from penstock.runs.run import Run
 from penstock.state.memory import MemoryStore
+from penstock.verification.programs import RETRIES, Pace, Program, programs
+from penstock.verification.reckoning import SeenRun, judge, judge_roots
+from penstock.verification.usercode import Answer, UserCode
+from penstock.verification.usercode import Call as AppCall
 
-from . import app
 from .broker import Broker
 from .matchers import Matcher
-from .owners import Call, Died, Owner
-from .programs import RETRIES, Program, outcome, programs
+from .owners import Died, Owner
 
 CODEC = Codec()
 T0 = 1_700_000_000_000
 DAY_MS = 24 * 3600 * 1000
 MAX_ACTIONS = 6000
-TROUBLES = ("die", "die", "kill", "zombie", "wake", "matcher", "again", "duplicate", "cancel", "stop")
-CANCEL = '{"cancel":[{"event":"stop","if":"async.data.k == event.data.k"}]}'
+CANCEL = '{"cancel":[{"event":"app/stop","if":"async.data.k == event.data.k"}]}'
+UNREACHABLE = Answer(502, {"x-inngest-sdk": "py:v0", "x-inngest-req-version": "2"}, b'"bad gateway"')
 
 
 class Violation(AssertionError):
@@ -62,7 +65,8 @@ class World:
         self.topics = Topics("", event_partitions=2, run_partitions=2, wait_partitions=2)
         self.broker = Broker(self.topics)
         self.broker.now = T0
-        self.programs = programs(self.rng, self.rng.randint(1, 3))
+        self.programs = programs(self.rng, self.rng.randint(1, 3), Pace())
+        self.code = UserCode("app", self.programs)
         self.table = self._register()
         self.machines = [MemoryStore(), MemoryStore(), MemoryStore()]
         self.owners = [self._own(partition) for partition in range(self.topics.run_partitions)]
@@ -128,26 +132,26 @@ class World:
     def _answer_call(self, owner: Owner) -> None:
         call = owner.calls.pop(self.rng.randrange(len(owner.calls)))
         if call.attempt < RETRIES and self.rng.random() < 0.05:
-            owner.answered(call, app.unreachable(self.broker.now), {})
+            owner.answered(call, self._read(UNREACHABLE), {})
             return
         program, k = self._of(call.run_id)
-        reply = app.answer(program, call.memory, call.step_id, call.attempt, k, self.broker.now)
-        self._webhook(program, call, k)
-        functions: dict[str, object] = {f"app-f{p.number}": key(p.number) for p in self.programs}
+        asked = AppCall(program.number, k, call.step_id, call.attempt, call.memory)
+        self._webhooks(asked)
+        reply = self._read(self.code.answer(asked))
+        functions: dict[str, object] = {self.code.slug(p.number): key(p.number) for p in self.programs}
         owner.answered(call, reply, functions)
         if self.rng.random() < 0.05:
             self.counts.duplicates += 1
             owner.answered(call, reply, functions)
 
-    def _webhook(self, program: Program, call: Call, k: int) -> None:
+    def _read(self, answer: Answer) -> Reply:
+        return parse_reply(answer.status, answer.headers, answer.body, self.broker.now)
+
+    def _webhooks(self, call: AppCall) -> None:
         """While a step runs, it causes the event that a later step will wait for."""
-        if call.step_id != "step":
-            return
-        for group in program.groups:
-            if any(step.id not in call.memory for step in group):
-                if len(group) == 1 and group[0].answers:
-                    self._send(f"answer/{group[0].answers}", {"k": k, "go": True})
-                return
+        for step in self.code.due(call):
+            if step.answers:
+                self._send(self.code.answering(step.answers), {"k": call.k, "go": True})
 
     def _answer_a_wait(self) -> bool:
         """Send what a run waits for, once; False when none waits for something that is to come."""
@@ -156,7 +160,7 @@ class World:
             for run in self._live()
             for job in run.jobs.values()
             if job.kind in ("wait", "signal")
-            and self._of(run.id)[0].steps[job.step_id].answered
+            and self._is_to_be_answered(run, job.step_id)
             and f"{run.id}/{job.step_id}" not in self.answered
         ]
         if not waiting:
@@ -165,9 +169,9 @@ class World:
         k = self._of(run.id)[1]
         if job.kind == "wait":
             self.answered.add(f"{run.id}/{job.step_id}")
-            self._send(f"answer/{job.step_id}", {"k": k, "go": True})
+            self._send(self.code.answering(job.step_id), {"k": k, "go": True})
             return True
-        signal = f"{job.step_id}/{k}"
+        signal = self.code.signal(job.step_id, k)
         owner = self.owners[signal_partition(signal, self.topics.run_partitions)]
 
         def told(reached: RunId | None) -> None:
@@ -176,6 +180,10 @@ class World:
 
         owner.put(SignalSent(signal, '{"go":true}', told))
         return True
+
+    def _is_to_be_answered(self, run: Run, step_id: str) -> bool:
+        step = self._of(run.id)[0].steps[step_id]
+        return step.answered and not step.foretold
 
     def _time_passes(self) -> bool:
         """Nothing else can happen: on to the next timer of a run that is alive."""
@@ -271,7 +279,7 @@ class World:
             run = self.rng.choice(live)
             self.counts.cancelled += 1
             self._taint(run)
-            self._send("stop", {"k": self._of(run.id)[1]})
+            self._send(self.code.stop, {"k": self._of(run.id)[1]})
 
     def _taint(self, run: Run) -> None:
         self.tainted.add(run.id)
@@ -287,9 +295,7 @@ class World:
     def _reckon(self) -> None:
         problems: list[str] = []
         expected: dict[str, str] = {}
-        starts: dict[RunId, RunStarted] = {}
-        ends: dict[RunId, RunEnded] = {}
-        steps: dict[RunId, dict[str, StepFinished]] = {}
+        seen: dict[RunId, SeenRun] = {}
         for partition in range(self.topics.run_partitions):
             audit = ChangelogAudit(partition, CODEC)
             for at, record in enumerate(self.broker.log(self.topics.run_state, partition)):
@@ -297,42 +303,23 @@ class World:
                 decoded = CODEC.decode(record.value) if record.value is not None else None
                 match decoded:
                     case RunStarted():
-                        starts[decoded.run_id] = decoded
+                        seen[decoded.run_id] = SeenRun(decoded)
                     case RunEnded():
-                        ends[decoded.run_id] = decoded
+                        seen[decoded.run_id].end = decoded
                     case StepFinished():
-                        steps.setdefault(decoded.run_id, {})[decoded.step_id] = decoded
+                        seen[decoded.run_id].steps[decoded.step_id] = decoded
             problems += map(str, audit.finish(self.broker.now).kept)
             problems += map(str, local.compare(partition, audit.folded, self.owners[partition].stored()).kept)
             expected |= audit.wait_keys()
         problems += map(str, waits.compare(expected, self._registered_waits()).kept)
-        by_event = sorted(numbered(start) for start in starts.values() if not start.parent_run)
-        if by_event != sorted(self.numbers):
-            problems.append(f"runs for k={by_event}, there should be one for each of {sorted(self.numbers)}")
-        problems += [f"{run} has not ended" for run in starts if run not in ends]
-        for run, end in ends.items():
-            self.counts.runs += 1
-            self.counts.statuses[end.status] = self.counts.statuses.get(end.status, 0) + 1
-            problems += self._judged(starts[run], end, steps.get(run, {}))
+        problems += judge_roots(seen.values(), self.numbers)
+        for run in seen.values():
+            problems += judge(run, self.programs, run.id in self.tainted)
+            if run.end is not None:
+                self.counts.runs += 1
+                self.counts.statuses[run.end.status] = self.counts.statuses.get(run.end.status, 0) + 1
         if problems:
             raise Violation("\n".join([f"seed {self.seed}", *problems[:20]]))
-
-    def _judged(self, started: RunStarted, end: RunEnded, steps: dict[str, StepFinished]) -> list[str]:
-        program = self.programs[int(started.function.removeprefix("app/app-f"))]
-        must = outcome(program, self.programs)
-        if started.run_id in self.tainted:
-            return [] if end.status in ("Cancelled", "Failed", must.status) else [f"{started.run_id}: {end.status}"]
-        found = []
-        if end.status != must.status:
-            found.append(f"{started.run_id} of {program} ended as {end.status}: {end.output}")
-        for step_id, value in must.results:
-            result = steps.get(step_id)
-            if result is None:
-                found.append(f"{started.run_id}: step {step_id} has no result, it should have {value!r}")
-            elif not agrees(result, value):
-                found.append(f"{started.run_id}: step {step_id} has {result.output[:200]}, it should have {value!r}")
-        extra = steps.keys() - {step_id for step_id, _ in must.results}
-        return found + [f"{started.run_id}: step {step_id} should not have run" for step_id in extra]
 
     def _registered_waits(self) -> set[str]:
         found: dict[str, bool] = {}
@@ -346,16 +333,16 @@ class World:
     def _register(self) -> FunctionTable:
         table = FunctionTable()
         for program in self.programs:
-            name = f"app-f{program.number}"
+            name = self.code.slug(program.number)
             raw = CANCEL if program.cancellable else "{}"
-            triggers = (EventTrigger(f"go/{program.number}"),)
+            triggers = (EventTrigger(self.code.trigger(program.number)),)
             config = FunctionConfig(key(program.number), "app", name, name, "http://app", triggers, RETRIES, raw=raw)
             table.apply(Function(key(program.number), "app", name, name, 1, config.to_json(), T0), program.number)
         return table
 
     def _trigger(self, k: int, *, again: bool = False) -> None:
         number = k % len(self.programs)
-        self._send(f"go/{number}", {"k": k}, event_id=f"go-{k}")
+        self._send(self.code.trigger(number), {"k": k}, event_id=f"go-{k}")
         if not again:
             self.numbers.append(k)
 
@@ -389,29 +376,6 @@ class World:
 
 def key(number: int) -> FunctionKey:
     return FunctionKey(f"app/app-f{number}")
-
-
-def numbered(started: RunStarted) -> int:
-    """The number k in a run's event."""
-    number: int = json.loads(started.events[0])["data"]["k"]
-    return number
-
-
-def agrees(result: StepFinished, value: object) -> bool:
-    """Whether a step's memory is what the model says."""
-    memo = json.loads(result.output)
-    match value:
-        case "error":
-            return result.failed and "error" in memo
-        case "answer":
-            payload = memo["data"] if isinstance(memo, dict) else None
-            return payload is not None and (payload.get("go") is True or payload.get("data", {}).get("go") is True)
-        case "result":
-            return not result.failed and memo == {"data": "done"}
-        case None:
-            return memo is None
-        case _:
-            return bool(memo == {"data": value})
 
 
 def play(seed: int) -> Counts:

@@ -9,19 +9,39 @@ from typing import Literal
 
 Kind = Literal["run", "sleep", "wait", "signal", "invoke"]
 RETRIES = 3
+DAY_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things take, in seconds: hours under a virtual clock, moments on a real one.
+
+    `patience` is how long a run waits for what never comes. What does come is waited for `long`.
+    """
+
+    sleeps: tuple[int, ...] = (0, 1, 30, 3600)
+    patience: int = 10 * DAY_SECONDS
+    long: int = 10 * DAY_SECONDS
+
+
+REAL = Pace(sleeps=(0, 1, 1, 3), patience=2, long=DAY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a program. `fails`: how often it fails first; more than the retries: for good."""
+    """One step of a program. `fails`: how often it fails first; more than the retries: for good.
+
+    `answers` is a later wait whose event this step sends while it runs: that is before the wait is registered. That
+    wait is `foretold`: nobody else sends its event. `seconds` is how long it sleeps, or waits.
+    """
 
     id: str
     kind: Kind
     fails: int = 0
     seconds: int = 0
     answered: bool = False
+    foretold: bool = False
     answers: str = ""
-    """A later wait whose event this step sends while it runs: that is before the wait is registered."""
     function: int = -1
     condition: str = ""
 
@@ -48,9 +68,9 @@ class Outcome:
     results: tuple[tuple[str, object], ...] = field(default=())
 
 
-def programs(rng: random.Random, count: int) -> list[Program]:
+def programs(rng: random.Random, count: int, pace: Pace) -> list[Program]:
     """Programs that invoke only those with a higher number."""
-    return [_program(rng, number, count) for number in range(count)]
+    return [_program(rng, number, count, pace) for number in range(count)]
 
 
 def outcome(program: Program, all_programs: Sequence[Program]) -> Outcome:
@@ -67,6 +87,21 @@ def outcome(program: Program, all_programs: Sequence[Program]) -> Outcome:
     return Outcome("Completed", tuple(results))
 
 
+def child_key(k: int, step: Step) -> int:
+    """The number of the run that a step invokes: no other run has it, and it is below 2**53 for four programs."""
+    program, rest = step.id[1:].split("g")
+    group, place = rest.split("s")
+    return k * 1000 + int(program) * 100 + int(group) * 10 + int(place)
+
+
+def ancestors(k: int, most_roots: int) -> list[int]:
+    """The number of a run, of the run that invoked it, and so on up to one of the roots 1 … `most_roots`."""
+    found = [k]
+    while found[-1] > most_roots:
+        found.append(found[-1] // 1000)
+    return found
+
+
 def _result(step: Step, all_programs: Sequence[Program]) -> object:
     match step.kind:
         case "run":
@@ -79,36 +114,39 @@ def _result(step: Step, all_programs: Sequence[Program]) -> object:
             return "error" if outcome(all_programs[step.function], all_programs).status == "Failed" else "result"
 
 
-def _program(rng: random.Random, number: int, count: int) -> Program:
+def _program(rng: random.Random, number: int, count: int, pace: Pace) -> Program:
     groups: list[tuple[Step, ...]] = []
     for place in range(rng.randint(1, 4)):
         size = rng.choice((1, 1, 1, 2, 3))
-        groups.append(tuple(_step(rng, f"p{number}g{place}s{each}", number, count) for each in range(size)))
-    groups = [_with_webhook(rng, groups, place) for place in range(len(groups))]
+        groups.append(tuple(_step(rng, f"p{number}g{place}s{each}", number, count, pace) for each in range(size)))
+    for place in range(len(groups) - 1):
+        groups[place : place + 2] = _with_webhook(rng, *groups[place : place + 2])
     return Program(number, tuple(groups), rng.choice(("", "", "race")), rng.random() < 0.3)
 
 
-def _step(rng: random.Random, step_id: str, number: int, count: int) -> Step:
+def _step(rng: random.Random, step_id: str, number: int, count: int, pace: Pace) -> Step:
     kinds: list[Kind] = ["run", "run", "run", "sleep", "wait", "signal"]
     if number + 1 < count:
         kinds += ["invoke", "invoke"]
-    kind = rng.choice(kinds)
+    kind, answered = rng.choice(kinds), rng.random() < 0.7
     return Step(
         step_id,
         kind,
         fails=rng.choice((0, 0, 0, 0, 1, 2, RETRIES, RETRIES + 1)),
-        seconds=rng.choice((0, 1, 30, 3600)),
-        answered=rng.random() < 0.7,
+        seconds=rng.choice(pace.sleeps) if kind == "sleep" else pace.long if answered else pace.patience,
+        answered=answered,
         function=rng.randrange(number + 1, count) if number + 1 < count else -1,
         condition=rng.choice(("", " && async.data.go == true", " || async.data.k == event.data.k")),
     )
 
 
-def _with_webhook(rng: random.Random, groups: list[tuple[Step, ...]], place: int) -> tuple[Step, ...]:
+def _with_webhook(
+    rng: random.Random, group: tuple[Step, ...], following: tuple[Step, ...]
+) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     """A single step may cause the event of the single wait that follows it."""
-    group = groups[place]
-    following = groups[place + 1] if place + 1 < len(groups) else ()
     causes = len(group) == 1 and group[0].kind == "run" and group[0].fails == 0 and rng.random() < 0.7
     if causes and len(following) == 1 and following[0].kind == "wait" and following[0].answered:
-        return (Step(group[0].id, "run", answers=following[0].id),)
-    return group
+        caused = following[0]
+        told = Step(caused.id, "wait", seconds=caused.seconds, answered=True, foretold=True, condition=caused.condition)
+        return (Step(group[0].id, "run", answers=caused.id),), (told,)
+    return group, following
