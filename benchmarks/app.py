@@ -102,8 +102,9 @@ def answer(function: str, step: int | None, planning: bool) -> tuple[int, bytes]
 class App:
     """What all connections share: the records, and where to register."""
 
-    def __init__(self, url: str, server: str) -> None:
+    def __init__(self, url: str, server: str, delay_seconds: float = 0.0) -> None:
         self.url = url
+        self.delay_seconds = delay_seconds
         self.calls = Rows(4)
         self.ended: set[int] = set()
         self.waiting: set[int] = set()
@@ -190,16 +191,19 @@ class Connection(asyncio.Protocol):
         received = time.monotonic_ns()
         path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method()
-        if method == b"POST" and path == PATH:
-            self._call(query, received)
+        if method == b"POST" and path == PATH and self._app.delay_seconds:
+            body = b"".join(self._body)
+            asyncio.get_running_loop().call_later(self._app.delay_seconds, self._call, query, body, received)
+        elif method == b"POST" and path == PATH:
+            self._call(query, b"".join(self._body), received)
         elif method == b"PUT" and path == PATH:
             self._sync()
         else:
             self._reply(*self._look(method, path))
 
-    def _call(self, query: str, received: int) -> None:
+    def _call(self, query: str, body: bytes, received: int) -> None:
         try:
-            self._app.call(query, b"".join(self._body), received, self._reply)
+            self._app.call(query, body, received, self._reply)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             message = f"not a call as the protocol has it: {error!r}"
             self._reply(400, orjson.dumps({"name": "Error", "message": message}))
@@ -247,10 +251,10 @@ class Connection(asyncio.Protocol):
         self._transport.write(head.encode("latin-1") + more_headers + b"\r\n" + body)
 
 
-async def serve(port: int, server: str, ready: Callable[[str], None]) -> None:
+async def serve(port: int, server: str, ready: Callable[[str], None], delay_seconds: float = 0.0) -> None:
     """Serve until cancelled; `ready` gets the app's URL."""
     loop = asyncio.get_running_loop()
-    app = App("", server)
+    app = App("", server, delay_seconds)
     listening = await loop.create_server(lambda: Connection(app), "127.0.0.1", port)
     app.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}{PATH}"
     ready(app.url)
@@ -262,8 +266,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--server", required=True, help="URL of the server to register with")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="how long user code takes")
     options = parser.parse_args()
-    uvloop.run(serve(options.port, options.server.rstrip("/"), lambda url: print(url, flush=True)))
+    server, delay = options.server.rstrip("/"), options.delay_ms / 1000
+    uvloop.run(serve(options.port, server, lambda url: print(url, flush=True), delay))
 
 
 if __name__ == "__main__":

@@ -209,14 +209,15 @@ class PartitionOwner:
             # Too old to be brought up to date, or ahead of the changelog: then that is not the one it was folded from.
             log.warning("partition %s: local state does not fit the changelog, rebuilding it", self.partition)
             state.clear()
-        folded = 0
+        folded, began = 0, self._clock()
         for records, offset in self._changelog.read(state.changelog_offset(), end):
             if self.closed:
                 raise Unavailable("closed while its changelog was read")
             if records:
                 state.apply(fold_changelog(state, self._codec, records), offset, self._clock())
                 folded += len(records)
-        log.info("partition %s: restored from %s changelog records", self.partition, folded)
+        seconds = (self._clock() - began) / 1000
+        log.info("partition %s: restored from %s changelog records in %.2f s", self.partition, folded, seconds)
 
     async def _turn(self, batch: Sequence[Arrival]) -> None:
         """Make a batch of arrivals true, in this order:
