@@ -244,6 +244,8 @@ class Connection(asyncio.Protocol):
         return 404, b"{}"
 
     def _reply(self, status: int, body: bytes, more_headers: bytes = b"") -> None:
+        if self._transport.is_closing():
+            return  # whoever asked is gone; what was done meanwhile is done
         head = (
             f"HTTP/1.1 {status} {_REASONS.get(status, 'Answer')}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nx-inngest-sdk: inngest-{SDK}\r\nx-inngest-req-version: 2\r\n"
