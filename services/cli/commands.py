@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .groups import apps, audit, dead_letters, doctor, events, functions, pull, replays, runs, topics
+from .groups import apps, audit, dead_letters, doctor, events, functions, pull, replays, runs, topics, verify
 
 app = typer.Typer(
     name="penstock",
@@ -110,3 +110,4 @@ app.command("pull")(pull.pull)
 app.command("lag")(topics.lag)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
+app.command("verify")(verify.verify)

@@ -1,0 +1,84 @@
+"""`penstock verify`: functions made from a seed run on an installation, and every run is held to what must come out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import Key, Url
+
+if TYPE_CHECKING:
+    from ...settings import KafkaSettings
+
+
+def verify(
+    seed: Annotated[int, typer.Option(help="The first seed; the same seed makes the same functions and events.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How many seeds to play, one after the other.")] = 3,
+    minutes: Annotated[float, typer.Option(min=0, help="Go on with further seeds until so much time is over.")] = 0,
+    runs: Annotated[int, typer.Option(min=1, max=999, help="Events of each round; most start several runs.")] = 100,
+    rate: Annotated[float, typer.Option(min=0.1, max=1000, help="Events a second.")] = 20,
+    patience: Annotated[
+        float, typer.Option(min=5, help="Seconds without anything happening after which a round is stuck.")
+    ] = 300,
+    poison: Annotated[
+        bool, typer.Option(help="Also send bytes that are no events; they stay as dead letters.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address on which the functions listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on which they listen; 0 takes a free one.")] = 0,
+    app_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where executors reach them, when it is not that address.")
+    ] = "",
+    check: Annotated[bool, typer.Option("--audit/--no-audit", help="Audit the topics in the end.")] = True,
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Run functions made from a seed, and check that each run ends as it must; exit code 5 when one does not.
+
+    Steps fail and are repeated, sleep, wait for events and signals, invoke one another, are cancelled; answers are
+    slow, garbage or cut off. Kill what you like meanwhile: the outcome must stay the same.
+
+    It needs the HTTP API and Kafka, and executors must reach it. Its apps are called verify-…; they stay registered,
+    and do nothing afterwards.
+
+    Example: penstock verify --seed 7 --minutes 3
+    """
+    import asyncio
+
+    from ...settings import ClientSettings, KafkaSettings
+    from ...verification.errands import Installation, Rejected
+    from ...verification.rounds import Plan, Violation
+    from ...verification.stuck import Stuck
+    from ...verification.verify import Listening, Seeds
+    from ...verification.verify import verify as play
+    from ..exit_codes import BadNews
+    from ..ports import free_port
+
+    given = {name: value for name, value in (("url", url), ("signing_key", key)) if value}
+    kafka = KafkaSettings()
+    installation = Installation(ClientSettings().model_copy(update=given), kafka)
+    plan = Plan(runs, rate, patience=patience, poison=poison)
+    listening = Listening(host, port or free_port(), app_url)
+    try:
+        seeds = Seeds(seed, rounds, minutes)
+        total = asyncio.run(play(installation, listening, seeds, plan, lambda: _lags(kafka), _say))
+    except (Violation, Stuck, Rejected) as error:
+        raise BadNews(f"{error}\nplay it again: penstock verify --seed SEED --rounds 1 --runs {runs}") from error
+    print(total)
+    if check:
+        from .audit import audit
+
+        audit()
+
+
+def _lags(kafka: KafkaSettings) -> str:
+    """How far each consumer group is."""
+    from ..cluster import Cluster
+
+    found = Cluster(kafka).lags()
+    return "\n".join(f"{each.group} {each.topic}/{each.partition}: {each.committed} of {each.end}" for each in found)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

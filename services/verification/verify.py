@@ -1,0 +1,65 @@
+"""Round after round, until the time is over; each is one seed, and one that fails ends the verification."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..kafka.schema_registry import wait_for_codec
+from .errands import Errands, Installation
+from .rounds import Counts, Place, Plan, Round
+from .served import ServedApps
+from .stuck import Describe
+from .watch import ChangelogWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the apps of a verification listen, and the URL by which executors reach them (empty: the same)."""
+
+    host: str
+    port: int
+    url: str = ""
+
+    def reached_at(self) -> str:
+        return self.url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Which seeds are played: from `first` on, `count` of them at least, and on until `minutes` are over."""
+
+    first: int
+    count: int = 1
+    minutes: float = 0.0
+
+
+async def verify(
+    installation: Installation,
+    listening: Listening,
+    seeds: Seeds,
+    plan: Plan,
+    describe: Describe,
+    say: Callable[[str], None],
+) -> Counts:
+    """Play the rounds; what happened in all of them. Raises `Violation` or `Stuck` for the first that fails."""
+    codec, _ = await wait_for_codec(installation.kafka)
+    watch = await asyncio.to_thread(ChangelogWatch, installation.kafka, codec)
+    apps, total = ServedApps(), Counts()
+    nonce = format(int(time.time()), "x")
+    last = time.monotonic() + 60 * seeds.minutes
+    try:
+        async with apps.serving(listening.host, listening.port), Errands(installation) as errands:
+            place = Place(errands, watch, apps, listening.reached_at(), describe)
+            seed = seeds.first
+            while seed < seeds.first + seeds.count or time.monotonic() < last:
+                began = time.monotonic()
+                counts = await Round(seed, nonce, plan, place).play()
+                say(f"seed {seed}: {counts} ({time.monotonic() - began:.1f} s)")
+                total.add(counts)
+                seed += 1
+    finally:
+        await asyncio.to_thread(watch.close)
+    return total
