@@ -1,0 +1,63 @@
+"""A verification with a monkey, on processes of its own: what CI runs for minutes, and `make verify` for an hour."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from penstock.cli.cluster import Cluster
+from penstock.cli.ports import free_port
+from penstock.settings import ClientSettings
+from penstock.verification.errands import Installation
+from penstock.verification.rounds import Counts, Plan
+from penstock.verification.verify import Listening, Seeds, verify
+from tests.stack import Stack, wait_until
+
+from .monkey import Monkey
+
+#: A killed owner's partitions come back after its session (6 s); then what it held back is done, on a busy machine.
+PLAN = Plan(runs=100, rate=15, patience=90, poison=True)
+LAST_LINES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of it."""
+
+    counts: Counts
+    deeds: dict[str, int]
+
+
+def play(
+    stack: Stack, seeds: Seeds, pause: tuple[float, float], say: Callable[[str], None], plan: Plan = PLAN
+) -> Played:
+    """Verify while the monkey is at work; afterwards everything is up again."""
+    installation = Installation(ClientSettings(url=stack.url), stack.kafka)
+    listening = Listening("127.0.0.1", free_port())
+    with Monkey(stack, seeds.first, pause, say) as monkey:
+        counts = asyncio.run(verify(installation, listening, seeds, plan, lambda: describe(stack), say))
+    wait_until(stack.is_ready, 120, stack.text)
+    return Played(counts, dict(monkey.deeds))
+
+
+def describe(stack: Stack) -> str:
+    """Lag of all groups, the last lines of the log, and the stacks of all processes."""
+    return "\n".join([*_lags(stack), stack.text()[-LAST_LINES:], *_stacks(stack)])
+
+
+def _lags(stack: Stack) -> Iterable[str]:
+    try:
+        for each in Cluster(stack.kafka).lags():
+            yield f"{each.group} {each.topic}/{each.partition}: {each.committed} of {each.end}, owner {each.owner!r}"
+    except Exception as error:  # a broker that is away must not hide the rest
+        yield f"lags: {error}"
+
+
+def _stacks(stack: Stack) -> Iterable[str]:
+    for service, pid in stack.pids().items():
+        if service != "broker":
+            command = ["py-spy", "dump", "--pid", str(pid)]
+            shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            yield f"---- {service}\n{shown.stdout or shown.stderr}"
