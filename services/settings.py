@@ -26,15 +26,17 @@ class KafkaSettings(_Settings):
 
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     kafka_sasl_username: str | None = None
     kafka_sasl_password: str | None = Field(default=None, repr=False)
     kafka_ssl_ca_location: str | None = None
     kafka_ssl_certificate_location: str | None = None
     kafka_ssl_key_location: str | None = None
+    kafka_ssl_key_password: str | None = Field(default=None, repr=False)
     #: A group member that says nothing for this long is taken for dead; the broker allows 6 s and more.
     kafka_session_timeout_ms: int = Field(default=6000, ge=6000, le=300_000)
-    schema_registry_url: str | None = None
+    #: May carry `user:password@`, so it is not shown as it is; see `shown_url`.
+    schema_registry_url: str | None = Field(default=None, repr=False)
     #: Names the installation: topics, consumer groups and transactional ids start with it.
     topic_prefix: str = Field(default="penstock.", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
     event_partitions: int = Field(default=4, ge=1, le=4096)
@@ -59,19 +61,25 @@ class ServerSettings(_Settings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8288, ge=0, le=65535)
-    #: dev accepts any key and polls apps; cloud needs keys where they are set.
+    #: dev accepts any key and polls apps; cloud needs keys.
     mode: Literal["dev", "cloud"] = "cloud"
-    #: Comma-separated; empty accepts any key.
+    #: A dev server asks nobody for a key, so it listens on loopback addresses only, unless this says otherwise.
+    dev_on_network: bool = False
+    #: Comma-separated names by which browsers may call a dev server, besides addresses and local names.
+    dev_hosts: str = ""
+    #: Comma-separated; a cloud server needs at least one.
     event_keys: str = Field(default="", repr=False)
     signing_key: str = Field(default="", repr=False)
     signing_key_fallback: str = Field(default="", repr=False)
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    #: Each needs a file handle; beyond it, who connects is told 503.
+    max_connections: int = Field(default=2000, ge=10)
     #: Events accepted but not yet acknowledged by Kafka; beyond it senders get 429.
     max_unacknowledged_events: int = Field(default=20_000, ge=1)
     #: How long a sender waits for Kafka before it gets 503.
     kafka_timeout_seconds: float = Field(default=10.0, gt=0)
-    #: Comma-separated URLs of apps to sync at start and to poll.
-    app_urls: str = ""
+    #: Comma-separated URLs of apps to sync at start and to poll. They may carry credentials.
+    app_urls: str = Field(default="", repr=False)
     app_poll_seconds: float = Field(default=5.0, gt=0)
     #: In dev, look for apps on the ports and paths where frameworks serve them by default.
     discover_apps: bool = True
@@ -114,6 +122,8 @@ class ExecutorSettings(_Settings):
     #: Address other services ask for live run state; 0 takes a free port.
     executor_port: int = Field(default=0, ge=0, le=65535)
     signing_key: str = Field(default="", repr=False)
+    signing_key_fallback: str = Field(default="", repr=False)
+    dev_on_network: bool = False
     state_store: Literal["rocksdb", "memory"] = "rocksdb"
     #: Calls in flight to one app; the rest queue, so that an app that hangs holds up nobody else.
     max_calls_per_app: int = Field(default=128, ge=1)
@@ -165,7 +175,7 @@ class SourceKafkaSettings(KafkaSettings):
 class ClientSettings(_Settings):
     """The command line, as a client of the HTTP API."""
 
-    url: str = "http://127.0.0.1:8288"
+    url: str = Field(default="http://127.0.0.1:8288", repr=False)
     signing_key: str = Field(default="", repr=False)
     #: Shown when events are sent; a dev server takes any.
     event_key: str = Field(default="", repr=False)
@@ -185,7 +195,8 @@ class HistorySettings(_Settings):
     """The SQL read model. An empty URL means a SQLite file below `data_dir`."""
 
     data_dir: Path = Path(".penstock")
-    history_database_url: str = ""
+    #: Holds a password, as a rule.
+    history_database_url: str = Field(default="", repr=False)
     history_batch_records: int = Field(default=2000, ge=1)
     #: Where events name their user besides `user.id`, `user.external_id` and `user.email`: `data.customer_id`.
     history_user_path: str = Field(default="", pattern=r"^((data|user)(\.[^.]{1,100}){1,8})?$")

@@ -9,11 +9,16 @@ from typing import Protocol, TypeVar
 
 import msgspec
 import orjson
-from starlette.requests import Request
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import InvalidReply
+from ..errors import InvalidReply, LimitExceeded
+from ..keys import SigningKeys
 from ..messages.ids import FunctionKey, JobId, RunId, is_ulid, run_partition, signal_partition
 from ..runs.checkpoints import HINTS, RESULTS
 from ..runs.facts import CancelRequested, Fact, StepsCheckpointed
@@ -24,6 +29,8 @@ from .ownership import Ownership
 from .partition import PartitionOwner
 
 COMMIT_TIMEOUT_SECONDS = 10.0
+#: More than ingest passes on by default: its own bound is the one that SDKs are told of.
+MAX_BODY_BYTES = 16 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -57,6 +64,31 @@ def _json(status: int, body: bytes) -> Response:
 
 def _error(status: int, message: str) -> Response:
     return _json(status, orjson.dumps({"error": message, "data": None, "status": status}))
+
+
+def _unread(error: LimitExceeded | ClientDisconnect) -> Response:
+    """Nobody reads the second of these answers: the connection is closed."""
+    return _error(413, str(error)) if isinstance(error, LimitExceeded) else _error(400, "the body is not complete")
+
+
+def owner_app(api: OwnerApi, keys: SigningKeys) -> ASGIApp:
+    """The routes, for other processes of this installation only: they show the signing key."""
+    return Starlette(routes=api.routes(), middleware=[Middleware(OwnKind, keys=keys)])
+
+
+class OwnKind:
+    """Middleware: lets in who shows the signing key; nobody where a cloud server has none."""
+
+    def __init__(self, app: ASGIApp, keys: SigningKeys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._keys.accept(Headers(scope=scope).get("authorization")):
+            await self._app(scope, receive, send)
+            return
+        message = "this is for this installation's own servers: send its signing key as Authorization: Bearer <key>"
+        await _error(401, message)(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +151,10 @@ class OwnerApi:
             return owner
         run_id = RunId(request.path_params["run_id"])
         try:
-            told = _decode_checkpoint(await request.body())
+            told = _decode_checkpoint(await _body(request))
             ops = parse_ops(bytes(told.steps).decode())
+        except (LimitExceeded, ClientDisconnect) as error:
+            return _unread(error)
         except (msgspec.ValidationError, msgspec.DecodeError, InvalidReply, UnicodeDecodeError) as error:
             return _error(400, f"not a checkpoint: {error}")
         odd = next((op.op for op in ops if op.op not in RESULTS | HINTS), None)
@@ -144,7 +178,9 @@ class OwnerApi:
     async def signal(self, request: Request) -> Response:
         """Hand a signal to the run that waits for it; answered when that is committed. 404 when nobody waits."""
         try:
-            sent = _decode_signal(await request.body())
+            sent = _decode_signal(await _body(request))
+        except (LimitExceeded, ClientDisconnect) as error:
+            return _unread(error)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             return _error(400, f"not a signal: {error}")
         owner = self.ownership.owner(signal_partition(sent.signal, self.partitions))
@@ -190,6 +226,16 @@ class OwnerApi:
             return _error(400, f"not a run id (a ULID of 26 characters): {run_id[:40]!r}")
         owner = self.ownership.owner(run_partition(RunId(run_id), self.partitions))
         return owner if owner is not None else _error(421, "this executor does not own the run's partition")
+
+
+async def _body(request: Request) -> bytes:
+    """The body; `LimitExceeded` as soon as it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise LimitExceeded(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(body)
 
 
 async def _applied(owner: PartitionOwner, run_id: RunId, fact: Fact) -> Run | None:

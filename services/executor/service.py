@@ -10,12 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import uvicorn
-from starlette.applications import Starlette
-
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
 from ..kafka.shape_registry import ShapeRegistry
+from ..keys import SigningKeys, require_keys
 from ..messages.ids import ulid
 from ..messages.records import WaitShape
 from ..runs.turn import Rules
@@ -23,8 +21,8 @@ from ..settings import ExecutorSettings, KafkaSettings
 from ..state.memory import MemoryStore
 from ..state.rocks import RocksStore
 from ..state.store import StateStore
-from ..web import EmbeddedServer
-from .api import OwnerApi
+from ..web import EmbeddedServer, configured, require_loopback
+from .api import OwnerApi, owner_app
 from .call import HttpCaller
 from .calls import CallQueue
 from .changelog import KafkaChangelog
@@ -41,6 +39,8 @@ log = logging.getLogger(__name__)
 
 async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
     """Own partitions and drive their runs until cancelled. Kafka must be reachable and its topics exist."""
+    require_loopback(settings.mode, settings.host, settings.dev_on_network)
+    require_keys(settings)
     codec, _ = await wait_for_codec(kafka)
     registry = FunctionRegistry(kafka, codec)
     await registry.start()
@@ -86,8 +86,8 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
     registry.on_change(ownership.functions_changed)
     with socket.create_server((settings.host, settings.executor_port)) as listening:
         host, port = listening.getsockname()[:2]
-        api = Starlette(routes=OwnerApi(ownership, calls, kafka.run_partitions).routes())
-        server = EmbeddedServer(uvicorn.Config(api, log_level="warning", lifespan="off", access_log=False))
+        api = owner_app(OwnerApi(ownership, calls, kafka.run_partitions), SigningKeys.from_settings(settings))
+        server = EmbeddedServer(configured(api))
         answering = asyncio.create_task(server.serve([listening]))
         member = GroupMember(kafka, f"penstock-executor|{host}:{port}", ownership)
         ownership.prove = member.prove

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import PenstockError
 from ..functions.table import FunctionTable
+from ..keys import EventKeys, SigningKeys
 from ..settings import KafkaSettings, ServerSettings
 from .answers import ServerKind, on_bug, on_http_error, on_penstock_error, on_sender_gone
 from .app_api import AppApi
-from .auth import EventKeys, SigningKeys
 from .bodies import BodyReader
 from .cancellation_api import CancellationApi
 from .event_api import PREFIX, EventApi
@@ -26,6 +26,7 @@ from .forwarding import Forwarding
 from .guarded import Guarded
 from .health import Health
 from .invoke_api import InvokeApi
+from .own_machine import OwnMachine
 from .owners import Owners
 from .publish import Publisher
 from .registrar import Registrar
@@ -81,9 +82,9 @@ class IngestApp:
             await self.others(scope, receive, send)
 
 
-def _own_routes(parts: Parts, bodies: BodyReader, partitions: int) -> Iterator[BaseRoute]:
+def _own_routes(parts: Parts, bodies: BodyReader, partitions: int, keys: SigningKeys) -> Iterator[BaseRoute]:
     """What only callers with the signing key may do, besides registering apps."""
-    publisher, forwarding = parts.publisher, Forwarding(parts.owners, parts.client)
+    publisher, forwarding = parts.publisher, Forwarding(parts.owners, parts.client, keys.shown())
     yield from RunApi(forwarding, bodies, partitions).routes()
     yield from SignalApi(forwarding, bodies, partitions, now_ms).routes()
     yield from InvokeApi(publisher, forwarding, bodies, partitions, now_ms).routes()
@@ -109,15 +110,18 @@ def ingest_app(
         await made(scope, receive, send)
 
     bodies, signing = BodyReader(server.max_body_bytes), SigningKeys.from_settings(server)
+    status = StatusApi(server, parts.publisher, Health(kafka, parts.publisher), signing)
+    own = _own_routes(parts, bodies, kafka.run_partitions, signing)
     routes = [
         *RegistrationApi(parts.registrar, signing, bodies, server.mode).routes(),
-        *StatusApi(server, parts.publisher, Health(kafka, parts.publisher)).routes(),
-        *(Guarded(route, signing) for route in (*_own_routes(parts, bodies, kafka.run_partitions), *more_routes)),
+        *status.routes(),
+        *(Guarded(route, signing) for route in (*own, *status.keyed_routes(), *more_routes)),
         *(pages(Inside(lambda: parts.publisher.table, itself)) if pages is not None else ()),
     ]
+    own_machine = [Middleware(OwnMachine, names=server.dev_hosts)] if server.mode == "dev" else []
     others = Starlette(
         routes=routes,
-        middleware=[Middleware(ServerKind, kind=server.mode)],
+        middleware=[Middleware(ServerKind, kind=server.mode), *own_machine],
         exception_handlers={
             PenstockError: on_penstock_error,
             HTTPException: on_http_error,

@@ -11,7 +11,8 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from ..errors import InvalidInput, LimitExceeded, Overloaded, Unavailable
-from .auth import EventKeys
+from ..exhaustion import end_if_out_of_memory
+from ..keys import EventKeys
 from .bodies import BodyReader
 from .events import Seed, parse_seed, read_events
 from .publish import Publisher
@@ -75,6 +76,7 @@ class EventApi:
         except ConnectionAbortedError:
             raise
         except Exception as error:  # every way to fail has an answer; what is unforeseen is logged
+            end_if_out_of_memory(error)
             return _failure(error)
 
     async def _accept(self, body: bytes, seed: Seed | None) -> Answer:

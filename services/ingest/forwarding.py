@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import httpx
 from starlette.background import BackgroundTask
@@ -20,6 +21,7 @@ from .owners import Owners
 FIND_OWNER_SECONDS = 5.0
 PAUSE_SECONDS = 0.25
 NOT_THE_OWNER = 421
+UNKNOWN_KEY = 401
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -40,6 +42,8 @@ class Forwarding:
 
     owners: Owners
     client: httpx.AsyncClient
+    #: By which executors know that one of this installation asks.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     async def passed_on(self, question: Question) -> Response:
         """The owner's answer as it is, streamed; 503 when nobody owns the partition."""
@@ -81,7 +85,7 @@ class Forwarding:
 
     async def _ask(self, question: Question, address: str) -> httpx.Response | None:
         """The answer, open; None when nobody or the wrong one answers."""
-        headers = {"content-type": "application/json"} if question.content else None
+        headers = {**self.headers, **({"content-type": "application/json"} if question.content else {})}
         url = f"http://{address}{question.path}"
         request = self.client.build_request(question.method, url, content=question.content or None, headers=headers)
         try:
@@ -93,6 +97,9 @@ class Forwarding:
         if answer.status_code == NOT_THE_OWNER:
             await answer.aclose()
             return None
+        if answer.status_code == UNKNOWN_KEY:
+            await answer.aclose()
+            raise Unavailable("the executor does not know this server's signing key: give both PENSTOCK_SIGNING_KEY")
         return answer
 
 

@@ -6,8 +6,8 @@ from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from ..keys import SigningKeys
 from .answers import error_answer
-from .auth import SigningKeys
 
 
 class Guarded(BaseRoute):

@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Route
 from ..errors import InvalidInput
 from ..expressions.expression import compile_expression
 from ..functions.registration import parse_registration
+from ..keys import SigningKeys
 from ..messages.ids import app_uuid
 from .answers import answer, error_answer
-from .auth import SigningKeys
 from .bodies import BodyReader
 from .registrar import Registrar
 

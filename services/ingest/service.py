@@ -17,9 +17,10 @@ from ..kafka.produce import AsyncProducer
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
 from ..kafka.topics import ensure_topics
+from ..keys import require_keys
 from ..messages.codec import Codec
 from ..settings import KafkaSettings, ServerSettings
-from ..web import EmbeddedServer
+from ..web import BACKLOG, EmbeddedServer, configured, require_loopback
 from .app import IngestApp, Pages, Parts, ingest_app, now_ms
 from .discovery import Discovery
 from .owners import GroupOwners
@@ -34,7 +35,6 @@ Ready = Callable[[str], None]
 #: Requests that are being answered may take this long when the service ends.
 GRACE_SECONDS = 5
 PEER_SECONDS = 15.0
-BACKLOG = 2048
 
 
 async def serve(
@@ -50,6 +50,8 @@ async def serve(
     Without Kafka it waits, and `/health` and every refused event say so. Raises `InvalidSettings` when the port is
     taken and `TopicMismatch` when the topics have another shape than needed.
     """
+    require_loopback(server.mode, server.host, server.dev_on_network)
+    require_keys(server)
     codec, _ = await wait_for_codec(kafka)
     bounds = Bounds(server.max_unacknowledged_events, server.kafka_timeout_seconds)
     publisher = Publisher(kafka.topics(), codec, bounds)
@@ -58,7 +60,7 @@ async def serve(
         async with _client() as client:
             sync = _app_sync(server, registrar, client)
             parts = Parts(publisher, registrar, GroupOwners(kafka), client, past, sync.sync_now)
-            http = EmbeddedServer(_uvicorn(ingest_app(server, kafka, parts, more_routes, pages)))
+            http = EmbeddedServer(_http(server, ingest_app(server, kafka, parts, more_routes, pages)))
             where = f"ingest listens on http://{server.host}:{listening.getsockname()[1]} ({server.mode})"
             work = _take_in(kafka, codec, publisher, sync, lambda: ready(where))
             await _together(http, listening, asyncio.create_task(work))
@@ -123,18 +125,8 @@ def _client() -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=True, max_redirects=3)
 
 
-def _uvicorn(app: IngestApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+def _http(server: ServerSettings, app: IngestApp) -> uvicorn.Config:
+    return configured(app, server.max_connections, GRACE_SECONDS)
 
 
 def _say(text: str) -> None:

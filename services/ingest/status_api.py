@@ -10,11 +10,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..functions.config import EventTrigger, FunctionConfig
+from ..keys import SigningKeys
 from ..settings import ServerSettings
 from .answers import answer, error_answer
 from .health import Health
 from .publish import Publisher
 
+NOT_NOW = "no events can be taken in at the moment; the reason is told to those who show the signing key"
 _DROPPED = (
     ("/v1/traces/userland", "POST"),
     ("/dev/traces", "POST"),
@@ -30,14 +32,18 @@ class StatusApi:
     settings: ServerSettings
     publisher: Publisher
     health: Health
+    keys: SigningKeys
 
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/", self.root, methods=["GET"]),
             Route("/health", self.tell_health, methods=["GET"]),
             Route("/dev", self.dev, methods=["GET"]),
-            *(Route(path, self.drop, methods=[method]) for path, method in _DROPPED),
         ]
+
+    def keyed_routes(self) -> list[BaseRoute]:
+        """What is accepted of those who hold the signing key."""
+        return [Route(path, self.drop, methods=[method]) for path, method in _DROPPED]
 
     async def root(self, request: Request) -> Response:
         """Browsers go on to the pages; programs get JSON."""
@@ -45,10 +51,12 @@ class StatusApi:
             return RedirectResponse("/runs", 303)
         return answer(200, {"name": "penstock", "version": version("penstock"), "mode": self.settings.mode})
 
-    async def tell_health(self, _request: Request) -> Response:
+    async def tell_health(self, request: Request) -> Response:
+        """Everybody may know whether; why not, which names machines, only who holds the signing key."""
         complaint = await self.health.complaint()
         if complaint is not None:
-            return error_answer(503, complaint)
+            may_know = self.keys.accept(request.headers.get("authorization"))
+            return error_answer(503, complaint if may_know else NOT_NOW)
         return answer(200, {"status": 200, "message": "OK"})
 
     async def dev(self, _request: Request) -> Response:

@@ -29,6 +29,7 @@ def connection(settings: KafkaSettings, client_id: str) -> Config:
         "ssl.ca.location": settings.kafka_ssl_ca_location,
         "ssl.certificate.location": settings.kafka_ssl_certificate_location,
         "ssl.key.location": settings.kafka_ssl_key_location,
+        "ssl.key.password": settings.kafka_ssl_key_password,
     }
     return config | {name: value for name, value in optional.items() if value is not None}
 

@@ -146,5 +146,6 @@ def _tls(settings: KafkaSettings) -> ssl.SSLContext:
         cafile=settings.kafka_ssl_ca_location,
         certfile=settings.kafka_ssl_certificate_location,
         keyfile=settings.kafka_ssl_key_location,
+        password=settings.kafka_ssl_key_password,
     )
     return context

@@ -47,7 +47,7 @@ async def test_a_route_of_another_room_that_fails_is_500_json(caplog: pytest.Log
     async with client(served(MemoryTopics())) as outgoing:
         parts = Parts(publisher, Registrar(publisher, lambda: NOW), ListedOwners(), outgoing)
         more = [Route("/fails", fails), Route("/refuses", refuses)]
-        async with client(ingest_app(ServerSettings(), KAFKA, parts, more)) as http:
+        async with client(ingest_app(ServerSettings(mode="dev"), KAFKA, parts, more)) as http:
             failed, refused = await http.get("/fails"), await http.get("/refuses")
     assert failed.status_code == 500
     assert "secret" not in failed.text

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from penstock.ingest.auth import SigningKeys
 from penstock.ingest.guarded import Guarded
+from penstock.keys import SigningKeys
 
 KEY = "signkey-test-" + "ab" * 32
 
@@ -19,8 +19,8 @@ async def answer(_request: Request) -> Response:
     return PlainTextResponse("secret")
 
 
-def client(*keys: str) -> httpx.AsyncClient:
-    app = Starlette(routes=[Guarded(Route("/things/{name}", answer, methods=["GET"]), SigningKeys(keys))])
+def client(*keys: str, open: bool = False) -> httpx.AsyncClient:
+    app = Starlette(routes=[Guarded(Route("/things/{name}", answer, methods=["GET"]), SigningKeys(keys, open))])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
 
@@ -42,7 +42,9 @@ async def test_the_key_opens() -> None:
     assert unknown.status_code == 404
 
 
-async def test_without_a_key_of_ours_nobody_is_asked() -> None:
-    """Local development sets none."""
+async def test_without_a_key_of_ours_nobody_passes() -> None:
+    """A cloud server that was given no key shows nothing; only development is open."""
     async with client() as http:
+        assert (await http.get("/things/a")).status_code == 401
+    async with client(open=True) as http:
         assert (await http.get("/things/a")).text == "secret"
