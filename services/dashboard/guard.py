@@ -22,6 +22,12 @@ HEADERS = {
 RAW_HEADERS = HEADERS | {"content-security-policy": "default-src 'none'; sandbox"}
 
 
+def is_encrypted(request: Request) -> bool:
+    """True when the browser came by HTTPS, to us or to a proxy before us. Who makes it up keeps their cookie away from
+    plain HTTP, and nothing else follows from it."""
+    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip())
+
+
 def is_same_origin(request: Request) -> bool:
     """True when the request comes from one of our own pages, by what browsers say and pages cannot forge."""
     site = request.headers.get("sec-fetch-site")
