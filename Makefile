@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench storm fix
+.PHONY: help demo test check bench storm verify fix
 
 help: ## Show this list
 	@grep -E "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:.*## /\t/" | expand -t 10
@@ -21,6 +21,10 @@ fix: ## Let ruff format and repair what it can
 storm: ## Ten storms of 5,000 waiting runs, with kills
 	python3 run.py setup
 	PENSTOCK_STORMS=10 .venv/bin/pytest -x -s tests/integration/test_wait_storm.py
+
+verify: ## An hour of verification, with a monkey that kills, stops, adds and removes processes
+	python3 run.py setup
+	.venv/bin/python -m tests.verify $${SEED:-1} --minutes $${MINUTES:-60}
 
 bench: ## The benchmark
 	python3 run.py setup

@@ -32,6 +32,7 @@ RINGS = (
     "examples",
     "integration",
     "dashboard",
+    "verify",
     "conformance",
     "benchmarks",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..settings import KafkaSettings
+from .complaints import COMPLAINTS
 
 Config = dict[str, Any]
 HEARTBEAT_MS = 300
@@ -20,7 +21,9 @@ def connection(settings: KafkaSettings, client_id: str) -> Config:
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 60_000,
-        "log_level": 3,
+        # Broken connections come by `error_cb`; its own log would tell every attempt.
+        "log_level": 2,
+        "error_cb": COMPLAINTS.take,
     }
     optional = {
         "sasl.mechanism": settings.kafka_sasl_mechanism,

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from ..errors import Unavailable, UndecodableRecord
+from ..exhaustion import end_if_out_of_memory
 from ..settings import KafkaSettings
 from . import clients
 
@@ -101,6 +102,7 @@ class TopicFollower(Generic[R]):
                 try:
                     position = self._poll(consumer, partition, end)
                 except Exception as error:  # one that ends this thread would leave us with what was, for good
+                    end_if_out_of_memory(error)
                     log.warning("%s: %r; reading on from %s", self._topic, error, partition.offset)
                     time.sleep(RETRY_SECONDS)
                     consumer.assign([partition])

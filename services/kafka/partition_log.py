@@ -63,6 +63,10 @@ class KafkaPartitionLog:
             }
         )
 
+    def turn_to(self, topic: str, partition: int) -> None:
+        """Read another partition from now on, on the same connection."""
+        self._place = TopicPartition(topic, partition)
+
     def bounds(self) -> tuple[int, int]:
         give_up = time.monotonic() + _ANSWER_SECONDS
         while True:
@@ -109,6 +113,8 @@ class KafkaPartitionLog:
         at_end = False
         for message in [first, *self._consumer.consume(_BATCH, 0)] if first is not None else []:
             offset, error = message.offset() or 0, message.error()
+            if (message.topic(), message.partition()) != (self._place.topic, self._place.partition):
+                continue
             if error is None:
                 if offset < end:
                     batch.append(_record(message, offset))
