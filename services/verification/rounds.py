@@ -168,7 +168,7 @@ class Round:
 
     async def _signal_for(self, step: Step, k: int) -> None:
         def needless() -> bool:
-            return (k, step.id) in self._known or k in self._tainted
+            return (k, step.id) in self._known
 
         await self._place.errands.signal(self.code.signal(step.id, k), needless)
 
