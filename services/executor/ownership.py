@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from ..errors import PenstockError
+from ..exhaustion import end_if_out_of_memory
 from .arrivals import FunctionsChanged
 from .commands import CommandReader
 from .partition import PartitionOwner
@@ -90,6 +91,7 @@ class Ownership:
         if served is None:
             return
         served.leaving = True
+        began = asyncio.get_running_loop().time()
         if served.owner is not None:
             await _bounded(served, served.owner.long_calls_ended(LONG_CALL_SECONDS), self.patience_seconds)
         if served.owner is not None:
@@ -100,6 +102,7 @@ class Ownership:
         if self._served.get(partition) is served:
             del self._served[partition]
         await _ended(served)
+        log.info("partition %s: handed over after %.2f s", partition, asyncio.get_running_loop().time() - began)
 
     async def _stop(self, partition: int) -> None:
         served = self._served.pop(partition, None)
@@ -117,8 +120,10 @@ class Ownership:
                     if self.prove is None or not await self.prove(partition, next_command):
                         log.info("partition %s: left alone until the group assigns it again", partition)
                         return
+                began = asyncio.get_running_loop().time()
                 owner = self._make_owner(partition)
                 await owner.open()
+                log.info("partition %s: taken over in %.2f s", partition, asyncio.get_running_loop().time() - began)
                 next_command = owner.next_command
                 self._served[partition].owner = owner
                 self._commands.add(owner)
@@ -127,7 +132,8 @@ class Ownership:
             except PenstockError as error:
                 failures += 1
                 log.warning("partition %s: %s; opening it anew", partition, error)
-            except Exception:
+            except Exception as error:
+                end_if_out_of_memory(error)
                 failures += 1
                 log.exception("partition %s failed; opening it anew", partition)
             finally:
