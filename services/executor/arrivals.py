@@ -26,10 +26,10 @@ from .cancellations import CancellationScan
 
 @dataclass(frozen=True, slots=True)
 class CommandArrived:
-    """A record of the partition's `run-steps`; None when it could not be decoded."""
+    """A record of the partition's `run-steps`; what cannot be taken stands here as the dead letter that it becomes."""
 
     offset: int
-    command: Record | None
+    command: Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from itertools import islice
 
 import orjson
 
+from ..errors import UndecodableRecord
 from ..functions.table import FunctionTable
 from ..functions.triggering import Conditions
 from ..messages import keys
@@ -56,25 +57,26 @@ class BulkCancellations:
         self._conditions = Conditions()
         self._by_function: dict[FunctionKey, list[Cancellation]] = {}
         self._generation = -1
-        self._under_way: set[str] = set()
+        self.under_way: frozenset[str] = frozenset()
+        """Ids of those that are being applied."""
 
     def to_apply(self, draft: Draft, now: int) -> list[CancellationScan]:
         """Those that this partition has not applied; to be asked whenever the table has changed."""
         found = [each for each in self._table.cancellations() if self._is_new(each, draft, now)]
-        self._under_way |= {each.id for each in found}
+        self.under_way |= {each.id for each in found}
         return [CancellationScan(each) for each in found]
 
     def look(self, scan: CancellationScan, draft: Draft, now: int) -> Portion:
         """Look at the next portion of the partition's runs; after the last one, remember that."""
         cancellation = scan.cancellation
         if cancellation not in self._of(cancellation.function):
-            self._under_way.discard(cancellation.id)
+            self.under_way -= {cancellation.id}
             return Portion((), None)  # it was deleted meanwhile: what it has not cancelled yet goes on
         runs = list(islice(self._state.scan(scan.start, _PREFIX_END, PORTION), PORTION))
         cancelled = tuple(self._concerned(cancellation, (value for _, value in runs), draft))
         if len(runs) == PORTION:
             return Portion(cancelled, CancellationScan(cancellation, runs[-1][0] + b"\0"))
-        self._under_way.discard(cancellation.id)
+        self.under_way -= {cancellation.id}
         applied = CancellationApplied(cancellation.id, now, _lapses_at(cancellation))
         draft.write(keys.cancellation_key(cancellation.id), applied)
         return Portion(cancelled, None)
@@ -94,16 +96,24 @@ class BulkCancellations:
         return self._by_function.get(function, ())
 
     def _is_new(self, cancellation: Cancellation, draft: Draft, now: int) -> bool:
-        if cancellation.id in self._under_way or now >= _lapses_at(cancellation):
+        if cancellation.id in self.under_way or now >= _lapses_at(cancellation):
             return False
         return draft.record(keys.cancellation_key(cancellation.id)) is None
 
     def _concerned(self, cancellation: Cancellation, runs: Iterable[bytes], draft: Draft) -> Iterable[RunId]:
         for value in runs:
-            started = self._codec.decode_as(RunStarted, value)
+            started = self._started(value)
+            if started is None:
+                continue
             ended = draft.record(keys.end_key(started.run_id))
             if ended is None and self._concerns(cancellation, started):
                 yield started.run_id
+
+    def _started(self, value: bytes) -> RunStarted | None:
+        try:
+            return self._codec.decode_as(RunStarted, value)
+        except UndecodableRecord:
+            return None  # no run: said so whenever it is asked for
 
     def _concerns(self, cancellation: Cancellation, started: RunStarted) -> bool:
         if started.function != cancellation.function:

@@ -11,9 +11,13 @@ from collections import defaultdict
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from ..errors import PenstockError, UndecodableRecord
+from ..exhaustion import end_if_out_of_memory
 from ..kafka import clients
+from ..kafka.arrivals import arrival_of
 from ..messages.codec import Codec
-from ..messages.records import Record
+from ..messages.dead_letters import dead_letter_of
+from ..messages.records import DeadLetter
+from ..runs.commands import Command, usable_command
 from ..settings import KafkaSettings
 from .arrivals import CommandArrived
 from .partition import PartitionOwner
@@ -28,10 +32,14 @@ RETRY_SECONDS = 0.2
 
 
 class CommandReader:
-    """One consumer for all partitions of this process; its thread decodes and hands over in batches."""
+    """One consumer for all partitions of this process; its thread decodes and hands over in batches.
+
+    What cannot be taken arrives as a dead letter, so that it is written in the commit that passes over it: once.
+    """
 
     def __init__(self, settings: KafkaSettings, codec: Codec) -> None:
         self._topic = settings.topics().run_steps
+        self._partitions = settings.run_partitions
         self._codec = codec
         self._loop = asyncio.get_running_loop()
         group = f"{settings.topic_prefix}executor-commands"
@@ -77,6 +85,7 @@ class CommandReader:
             except (KafkaException, PenstockError) as error:
                 self._read_again(error)
             except Exception as error:  # this thread is the only way in: it goes on, whatever happened
+                end_if_out_of_memory(error)
                 log.exception("reading commands failed")
                 self._read_again(error)
         self._consumer.close()
@@ -133,9 +142,14 @@ class CommandReader:
             self._next[partition] = batch[-1].offset + 1
             self._loop.call_soon_threadsafe(owner.put_all, batch)
 
-    def _decode(self, message: Message) -> Record | None:
+    def _decode(self, message: Message) -> Command | DeadLetter:
         try:
-            return self._codec.decode(message.value() or b"")
+            record = self._codec.decode(message.value() or b"")
+            return usable_command(record, message.partition() or 0, self._partitions)
         except UndecodableRecord as error:
-            log.warning("run-steps %s/%s: %s", message.partition(), message.offset(), error)
-            return None
+            log.warning("%s/%s@%s is a dead letter: %s", *_place(message), error)
+            return dead_letter_of(arrival_of(message), message.key(), str(error), time.time_ns() // 1_000_000)
+
+
+def _place(message: Message) -> tuple[str | None, int | None, int | None]:
+    return message.topic(), message.partition(), message.offset()

@@ -7,9 +7,13 @@ state and changes it only in `settle`, when the draft is committed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
+import msgspec
+
+from ..errors import InvalidInput, UndecodableRecord
 from ..functions.table import FunctionTable
 from ..messages import keys
 from ..messages.codec import Codec
@@ -19,6 +23,7 @@ from ..messages.records import (
     CancelRun,
     ClaimSignal,
     CronScheduled,
+    DeadLetter,
     EventDeduplicated,
     InvokedRunEnded,
     JobScheduled,
@@ -34,7 +39,9 @@ from ..messages.records import (
 from ..messages.topics import DAY_MS
 from ..runs.advance import advance
 from ..runs.cancels import cancel_rules
-from ..runs.facts import CancelRequested, Fact, JobDue, StartRequested
+from ..runs.errors import server_failed
+from ..runs.facts import CallAnswered, CancelRequested, Fact, JobDue, StartRequested
+from ..runs.replies import Failed
 from ..runs.run import Run
 from ..runs.turn import Rules
 from ..state.store import PartitionState
@@ -50,9 +57,21 @@ from .arrivals import (
 )
 from .cancellations import BulkCancellations, CancellationScan, reason_of
 from .cron import CronTriggers
-from .runstore import Draft, RunStore
+from .runstore import CommandRefused, Draft, RunStore
 
 log = logging.getLogger(__name__)
+
+#: What data can make code raise that was not meant to; errors of the state are none of them.
+FAILURES = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    InvalidInput,
+    msgspec.MsgspecError,
+)
 
 
 class PartitionCore:
@@ -84,11 +103,51 @@ class PartitionCore:
         self.next_command = offset.offset + 1 if isinstance(offset, OffsetApplied) else 0
 
     def take(self, arrivals: Iterable[Arrival], now: int) -> Draft:
-        """What these arrivals change. A command that is part of the state already changes nothing."""
+        """What these arrivals change. A command that is part of the state already changes nothing.
+
+        An arrival that makes this code fail is passed over, so that it does not stop the partition for good: a command
+        is a dead letter, an app's answer fails its run. What the state cannot answer (a broken disk) is raised.
+        """
+        batch = tuple(arrivals)
+        before = self.next_command, self._cancellations.under_way
+        try:
+            return self._taken(batch, now)
+        except FAILURES:
+            log.exception("partition %s: a batch failed; its arrivals are taken one by one", self.partition)
+            self.next_command, self._cancellations.under_way = before
+            return self._taken_one_by_one(batch, now)
+
+    def _taken(self, batch: Sequence[Arrival], now: int) -> Draft:
         draft = self.runs.draft()
-        for arrival in arrivals:
+        for arrival in batch:
             self._take(arrival, draft, now)
         return draft
+
+    def _taken_one_by_one(self, batch: Sequence[Arrival], now: int) -> Draft:
+        draft = self.runs.draft()
+        for arrival in batch:
+            trial = draft.beginning()
+            try:
+                self._take(arrival, trial, now)
+            except FAILURES as error:
+                log.error("partition %s: passed over: %s: %r", self.partition, _named(arrival), error)
+                self._pass_over(arrival, error, draft, now)
+            else:
+                draft.take_over(trial)
+        return draft
+
+    def _pass_over(self, arrival: Arrival, error: Exception, draft: Draft, now: int) -> None:
+        draft.failures += 1
+        match arrival:
+            case CommandArrived():
+                reason = f"the executor failed on this command, please report it: {error!r}"
+                draft.refused.append(CommandRefused(self.partition, arrival.offset, arrival.command, reason))
+                draft.applied(arrival.offset)
+            case RunFact(fact=CallAnswered() as answered):
+                failed = Failed(server_failed(repr(error)), no_retry=True)
+                self._advance(arrival.run_id, replace(answered, reply=failed), draft, now)
+            case _:
+                pass
 
     def settle(self, draft: Draft, changelog_offset: int, now: int) -> None:
         """The draft is committed, its last record at this offset: from now on it is the state.
@@ -139,7 +198,7 @@ class PartitionCore:
     def _tell(self, applied: Callable[[Run | None], None], run_id: RunId) -> None:
         applied(self.runs.load(run_id))
 
-    def _take_command(self, command: Record | None, draft: Draft, now: int) -> None:
+    def _take_command(self, command: Record, draft: Draft, now: int) -> None:
         match command:
             case StartRun():
                 self._start(command, draft, now)
@@ -149,8 +208,10 @@ class PartitionCore:
                 signals.release(command, draft, now)
             case CancelRun() | ResumeRun() | InvokedRunEnded() | SignalAnswered():
                 self._advance(command.run_id, fact_of(command), draft, now)
+            case DeadLetter():
+                draft.letters.append(command)
             case _:
-                log.warning("partition %s: a command that is none was passed over: %r", self.partition, command)
+                raise UndecodableRecord(f"a {type(command).__name__} is no command")
 
     def _start(self, command: StartRun, draft: Draft, now: int) -> None:
         if command.dedupe_key is not None:
@@ -208,3 +269,14 @@ def start_fact(command: StartRun, table: FunctionTable) -> StartRequested:
         return StartRequested(command, None)
     cancels = cancel_rules(function.config.raw)
     return StartRequested(command, function.version, function.config.retries + 1, cancels)
+
+
+def _named(arrival: Arrival) -> str:
+    """Which arrival it is. What else is in it was sent by users, and is not for logs."""
+    match arrival:
+        case CommandArrived():
+            return f"{type(arrival.command).__name__} at offset {arrival.offset}"
+        case RunFact():
+            return f"{type(arrival.fact).__name__} of run {arrival.run_id}"
+        case _:
+            return type(arrival).__name__

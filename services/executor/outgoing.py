@@ -9,11 +9,13 @@ from typing import assert_never
 from ..functions.table import FunctionTable
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
+from ..messages.dead_letters import dead_letter_of
 from ..messages.ids import RunId, run_partition, signal_partition
-from ..messages.incoming import REGISTRY_HEADER
+from ..messages.incoming import REGISTRY_HEADER, Arrival
 from ..messages.keys import correlation_partition, shape_key, wait_key
 from ..messages.records import (
     ClaimSignal,
+    DeadLetter,
     Event,
     InvokedRunEnded,
     Record,
@@ -26,6 +28,7 @@ from ..messages.records import (
 from ..messages.topics import Topics
 from ..runs.announcements import announcements
 from ..runs.effects import EndAnnounced, Message, WaitOver
+from .runstore import CommandRefused, Draft
 from .shapes import KnownShapes
 
 
@@ -60,6 +63,18 @@ class Outbox:
                 _merge(shapes, self._shapes.missing(message, now))
             found += self._of(message)
         return [*(self._shape(key, shape) for key, shape in shapes.items()), *found]
+
+    def letters(self, draft: Draft, now: int) -> list[Outgoing]:
+        """The dead letters to commit: commands that could not be read, and those on which the executor failed."""
+        return [self._letter(each) for each in (*draft.letters, *(self._refused(each, now) for each in draft.refused))]
+
+    def _letter(self, letter: DeadLetter) -> Outgoing:
+        return Outgoing(self._topics.dead_letters, letter.key, self._codec.encode(letter))
+
+    def _refused(self, refused: CommandRefused, now: int) -> DeadLetter:
+        place = (self._topics.run_steps, refused.partition, refused.offset)
+        arrival = Arrival(*place, now, self._codec.encode(refused.command))
+        return dead_letter_of(arrival, None, refused.reason, now)
 
     def committed(self, outgoing: Iterable[Outgoing]) -> None:
         """These are on their topics now: their shapes need not be told again."""

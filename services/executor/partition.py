@@ -239,7 +239,7 @@ class PartitionOwner:
         offset = -1
         if draft.records:
             loop = asyncio.get_running_loop()
-            outgoing = self._outbox.records(draft.messages, now)
+            outgoing = [*self._outbox.records(draft.messages, now), *self._outbox.letters(draft, now)]
             offset = await loop.run_in_executor(self._thread, self._changelog.commit, draft.records, outgoing)
             if self.closed:
                 return

@@ -6,14 +6,18 @@ earlier ones did. Nothing reaches the state before the changelog has it.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from ..errors import UndecodableRecord
 from ..messages import keys
 from ..messages.codec import Codec
 from ..messages.ids import FunctionKey, JobId, RunId
 from ..messages.records import (
+    DeadLetter,
     EventDeduplicated,
     JobScheduled,
     OffsetApplied,
@@ -31,6 +35,8 @@ from .timers import due_of, timer_key
 
 if TYPE_CHECKING:
     from .cancellations import CancellationScan
+
+log = logging.getLogger(__name__)
 
 _PREFIX_END = b"\xff"
 #: Kinds of keys whose records stand in the timer index.
@@ -79,8 +85,7 @@ class RunStore:
 
     def record(self, key: bytes) -> Record | None:
         """The record under a state key."""
-        value = self.state.get(key)
-        return None if value is None else self._codec.decode(value)
+        return _readable(self._codec, key, self.state.get(key))
 
     def keys_of(self, run_id: RunId) -> list[bytes]:
         """Every state key of the run, for its purge."""
@@ -89,14 +94,20 @@ class RunStore:
         return [*found, keys.progress_key(run_id), keys.run_key(run_id), keys.end_key(run_id)]
 
     def _read(self, run_id: RunId) -> Run | None:
-        value = self.state.get(keys.run_key(run_id))
-        if value is None:
+        started = self.record(keys.run_key(run_id))
+        if not isinstance(started, RunStarted) or started.run_id != run_id:
             return None
-        values = [value for value in map(self.state.get, (keys.progress_key(run_id), keys.end_key(run_id))) if value]
-        values += [value for _, value in self._scan(keys.steps_prefix(run_id))]
-        values += [value for _, value in self._scan(keys.jobs_prefix(run_id))]
-        entries = [_entry(self._codec.decode(each)) for each in values]
-        return restore(self._codec.decode_as(RunStarted, value), entries)
+        pairs = [(key, self.state.get(key)) for key in (keys.progress_key(run_id), keys.end_key(run_id))]
+        pairs += self._scan(keys.steps_prefix(run_id))
+        pairs += self._scan(keys.jobs_prefix(run_id))
+        return restore(started, [each for pair in pairs if (each := self._entry(*pair)) is not None])
+
+    def _entry(self, key: bytes, value: bytes | None) -> Entry | None:
+        record = _readable(self._codec, key, value)
+        if record is None or isinstance(record, JobScheduled | StepFinished | RunProgressed | RunEnded):
+            return record
+        log.error("run-state: a %s under %r is passed over", type(record).__name__, key[:200])
+        return None
 
     def _scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
         return self.state.scan(prefix, prefix + _PREFIX_END)
@@ -107,16 +118,31 @@ def _size(run: Run) -> int:
     return run.state_bytes + sum(map(len, run.started.events))
 
 
-def _entry(record: Record) -> Entry:
-    if isinstance(record, RunStarted | JobScheduled | StepFinished | RunProgressed | RunEnded):
-        return record
-    raise TypeError(f"a {type(record).__name__} lies under a run's key")
+def _readable(codec: Codec, key: bytes, value: bytes | None) -> Record | None:
+    """The record under a key. What no release of ours wrote there counts as nothing: it must not stop the others."""
+    if value is None:
+        return None
+    try:
+        return codec.decode(value)
+    except UndecodableRecord as error:
+        log.error("run-state: what lies under %r is passed over: %s", key[:200], error)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A command that could not be taken, though nothing was wrong with it that is known."""
+
+    partition: int
+    offset: int
+    command: Record
+    reason: str
 
 
 class Draft:
     """What the next commit writes: changelog records, and the index changes that follow from them."""
 
-    def __init__(self, store: RunStore, codec: Codec) -> None:
+    def __init__(self, store: RunStore, codec: Codec, under: Draft | None = None) -> None:
         self.records: dict[bytes, bytes | None] = {}
         """Changelog keys and values; of a key that changes twice, the last."""
         self.expiring: list[tuple[int, bytes]] = []
@@ -129,14 +155,42 @@ class Draft:
         """What is to be taken next, once it is committed."""
         self.told: list[Callable[[], None]] = []
         """Whoever waits for the commit."""
+        self.letters: list[DeadLetter] = []
+        """Commands that are passed over, each as it came."""
+        self.refused: list[CommandRefused] = []
+        """Commands that are passed over because taking them failed."""
+        self.failures = 0
+        """Arrivals of any kind on which the code failed."""
         self._index: dict[bytes, bytes | None] = {}
         self._runs: dict[RunId, Run] = {}
         self._store = store
         self._codec = codec
+        self._under = under
+
+    def beginning(self) -> Draft:
+        """A draft on top of this one: `take_over` makes it part of this one, forgetting it leaves no trace."""
+        return Draft(self._store, self._codec, self)
+
+    def take_over(self, trial: Draft) -> None:
+        """Everything that the trial has decided."""
+        self.records |= trial.records
+        self.expiring += trial.expiring
+        self.messages += trial.messages
+        self.effects += trial.effects
+        self.arrivals += trial.arrivals
+        self.told += trial.told
+        self.letters += trial.letters
+        self.refused += trial.refused
+        self.failures += trial.failures
+        self._index |= trial._index
+        self._runs |= trial._runs
 
     def run(self, run_id: RunId) -> Run | None:
         """The run as it will be after this commit."""
-        return self._runs.get(run_id) or self._store.load(run_id)
+        found = self._runs.get(run_id)
+        if found is not None:
+            return found
+        return self._store.load(run_id) if self._under is None else self._under.run(run_id)
 
     def runs(self) -> Iterable[Run]:
         """The runs that this commit changes."""
@@ -156,8 +210,10 @@ class Draft:
 
     def record(self, key: bytes) -> Record | None:
         """The record under a state key as it will be after this commit."""
+        if key not in self.records and self._under is not None:
+            return self._under.record(key)
         value = self.records[key] if key in self.records else self._store.state.get(key)
-        return None if value is None else self._codec.decode(value)
+        return _readable(self._codec, key, value)
 
     def send(self, message: Message | SignalAnswered) -> None:
         """Let this go out with the commit."""
@@ -219,8 +275,11 @@ class Draft:
 
 
 def fold_changelog(state: PartitionState, codec: Codec, records: Sequence[tuple[bytes, bytes | None]]) -> list[Change]:
-    """The changes that a batch of changelog records makes to a state: the records, and the index derived from them."""
-    last = dict(records)
+    """The changes that a batch of changelog records makes to a state: the records, and the index derived from them.
+
+    A key that no release of ours writes must not reach the index and the marks, which a state keeps beside the records.
+    """
+    last = {key: value for key, value in records if key[:1] > b"\0"}
     changes: list[Change] = list(last.items())
     for key, value in last.items():
         kind = keys.kind_of(key)
@@ -233,5 +292,6 @@ def fold_changelog(state: PartitionState, codec: Codec, records: Sequence[tuple[
 
 
 def _timer(codec: Codec, key: bytes, value: bytes | None) -> list[bytes]:
-    due_at = None if value is None else due_of(codec.decode(value))
+    record = _readable(codec, key, value)
+    due_at = None if record is None else due_of(record)
     return [] if due_at is None else [timer_key(due_at, key)]

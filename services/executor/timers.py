@@ -42,8 +42,8 @@ def due_of(record: Record) -> int | None:
 
 
 def timer_key(due_at: int, state_key: bytes) -> bytes:
-    """The index key."""
-    return _PREFIX + due_at.to_bytes(8, "big") + state_key
+    """The index key; a time before 1970, which no release of ours writes, stands as 1970."""
+    return _PREFIX + max(due_at, 0).to_bytes(8, "big") + state_key
 
 
 def first_timer() -> bytes:

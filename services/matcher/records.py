@@ -6,15 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
+from ..messages.dead_letters import dead_letter_of
 from ..messages.ids import run_partition
 from ..messages.incoming import REGISTRY_HEADER, Arrival
 from ..messages.keys import correlation_of, correlation_partition
-from ..messages.records import CorrelatedEvent, DeadLetter, ResumeRun, StartRun
+from ..messages.records import CorrelatedEvent, ResumeRun, StartRun
 from ..messages.topics import Topics
-
-#: A dead letter must itself fit on its topic, with room for its other fields.
-MAX_KEPT_BYTES = 9 * 1024 * 1024
-MAX_KEPT_HEADER_BYTES = 64 * 1024
 
 
 def to_runs(commands: Iterable[StartRun | ResumeRun], topics: Topics, codec: Codec) -> list[Outgoing]:
@@ -43,41 +40,9 @@ def _to_waits(event: CorrelatedEvent, correlation: str, topics: Topics, codec: C
 def dead_letter(
     arrival: Arrival, key: bytes | None, reason: str, seen_at: int, topics: Topics, codec: Codec
 ) -> Outgoing:
-    """The record as it came, with the reason; what is too large to be kept whole is cut and says so."""
-    value, cut_value = _cut(arrival.value, MAX_KEPT_BYTES)
-    kept_key, cut_key = _cut(key, MAX_KEPT_HEADER_BYTES)
-    headers, cut_headers = _headers(arrival.headers)
-    if cut_value or cut_key or cut_headers:
-        reason += " (too large to be kept whole here: the record itself stays where it lay)"
-    letter = DeadLetter(
-        topic=arrival.topic,
-        partition=arrival.partition,
-        offset=arrival.offset,
-        timestamp=arrival.timestamp,
-        key=kept_key,
-        value=value,
-        reason=reason,
-        seen_at=seen_at,
-        headers=headers,
-    )
-    return Outgoing(topic=topics.dead_letters, key=kept_key, value=codec.encode(letter))
-
-
-def _cut(content: bytes | None, most: int) -> tuple[bytes | None, bool]:
-    if content is None or len(content) <= most:
-        return content, False
-    return content[:most], True
-
-
-def _headers(headers: Sequence[tuple[str, bytes | None]]) -> tuple[dict[str, bytes], bool]:
-    kept: dict[str, bytes] = {}
-    room = MAX_KEPT_HEADER_BYTES
-    for name, value in headers:
-        room -= len(name) + len(value or b"")
-        if room < 0:
-            return kept, True
-        kept[name] = value or b""
-    return kept, False
+    """The record as it came, with the reason."""
+    letter = dead_letter_of(arrival, key, reason, seen_at)
+    return Outgoing(topic=topics.dead_letters, key=letter.key, value=codec.encode(letter))
 
 
 def registry_offset(headers: Sequence[tuple[str, bytes | None]]) -> int:

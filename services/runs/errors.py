@@ -68,6 +68,13 @@ def signal_taken(signal: str, run: str) -> str:
     )
 
 
+def server_failed(reason: str) -> str:
+    return error_text(
+        "ServerFailed",
+        f"the server failed on the app's answer, which is a fault of the server; report it: {reason[:500]}",
+    )
+
+
 def function_not_found(function: str) -> str:
     return error_text(
         "Error", f"could not find function with ID: {function[:300]}; sync the app that serves it, or correct the id"

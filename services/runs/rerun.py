@@ -21,7 +21,12 @@ class Remembered(msgspec.Struct):
 _decode = msgspec.json.Decoder(list[Remembered]).decode
 
 
+def read_memory(memory: str) -> list[Remembered]:
+    """The steps that the text lists; `msgspec.DecodeError` when it does not."""
+    return _decode(memory) if memory else []
+
+
 def remember(turn: Turn, memory: str) -> None:
-    """Take over the results, in their order; whoever wrote the command has checked them."""
-    for step in _decode(memory) if memory else ():
+    """Take over the results, in their order; `commands` has checked them."""
+    for step in read_memory(memory):
         turn.finish_step(StepId(step.step_id), step.op, step.name, step.output, started_at=turn.now, failed=step.failed)

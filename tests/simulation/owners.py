@@ -85,6 +85,7 @@ class Owner:
         """One commit, in the order of `PartitionOwner._turn`; `Died` right after the step of that number."""
         batch = self._next_batch(rng)
         draft = self._core.take(batch, self._broker.now)
+        assert not draft.failures, "the core failed on an arrival: see the log"
         self._die(dies_after, 2)
         offset = -1
         if draft.records:

@@ -242,7 +242,7 @@ async def test_deleted_on_its_way_it_stops() -> None:
         owner.put(FunctionsChanged())
         await until(lambda: any(key.startswith(b"end/") for key, _ in world.log.records))
         world.registry.table.apply(Forgotten("cancellation/01C"), 9)
-        await until(lambda: not owner._core._cancellations._under_way)
+        await until(lambda: not owner._core._cancellations.under_way)
         assert not all(ended(owner, command) for command in world.commands)
         assert mark(owner) is None
         cancel(world, again)

@@ -13,9 +13,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from penstock.executor import commands
 from penstock.executor.arrivals import CommandArrived
 from penstock.executor.commands import PAUSE_ABOVE, CommandReader
+from penstock.messages.ids import run_partition
+from penstock.messages.records import DeadLetter
 from penstock.settings import KafkaSettings
 
-from .world import CODEC, start
+from .world import CODEC, T0, start
 
 LENGTH = PAUSE_ABOVE + 2000
 VALUE = CODEC.encode(start("a"))
@@ -36,6 +38,18 @@ class Message:
 
     def value(self) -> bytes:
         return VALUE
+
+    def topic(self) -> str:
+        return "run-steps"
+
+    def key(self) -> None:
+        return None
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, T0
 
 
 class FakeConsumer:
@@ -147,3 +161,23 @@ async def test_nothing_ends_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     await until(lambda: len(owner.offsets) >= 1000)
     assert owner.offsets == list(range(len(owner.offsets)))
     await reader.close()
+
+
+async def test_what_cannot_be_taken_arrives_as_its_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes of nothing, and a command of another partition: with their place and reason, in their place."""
+    monkeypatch.setattr(Message, "value", lambda self: b"x" if self.offset() == 1 else VALUE)
+    partitions = KafkaSettings().run_partitions
+    right = run_partition(start("a").run_id, partitions)
+    owners = [Owner(right), Owner((right + 1) % partitions)]
+    reader = CommandReader(KafkaSettings(), CODEC)
+    for owner in owners:
+        reader.add(owner)  # type: ignore[arg-type]
+    await until(lambda: all(len(owner.offsets) >= 3 for owner in owners))
+    await reader.close()
+    first, second, third = (arrival.command for arrival in owners[0].inbox[:3])
+    assert isinstance(second, DeadLetter)
+    assert (first, third) == (start("a"), start("a"))
+    assert (second.topic, second.partition, second.offset, second.value) == ("run-steps", right, 1, b"x")
+    elsewhere = owners[1].inbox[0].command
+    assert isinstance(elsewhere, DeadLetter)
+    assert f"belongs to partition {right}" in elsewhere.reason

@@ -17,15 +17,15 @@ from penstock.executor.changelog import Pairs
 from penstock.executor.partition import MAX_TIMERS, PartitionOwner
 from penstock.executor.timers import first_timer
 from penstock.messages.ids import JobId, RunId
-from penstock.messages.records import CancelRun, OffsetApplied
-from penstock.messages.topics import DAY_MS
+from penstock.messages.records import CancelRun, DeadLetter, OffsetApplied
+from penstock.messages.topics import DAY_MS, Topics
 from penstock.runs.facts import CallAnswered, CancelRequested
 from penstock.runs.replies import Reply
 from penstock.runs.run import Run
 from penstock.runs.turn import Rules
 from penstock.state.memory import MemoryStore
 
-from .world import CODEC, FN, App, Died, LogChangelog, World, ended, returned, start, steps, three_steps
+from .world import CODEC, FN, T0, App, Died, LogChangelog, World, ended, returned, start, steps, three_steps
 
 
 def asleep(owner: PartitionOwner, run_id: RunId) -> bool:
@@ -251,14 +251,20 @@ async def test_cancel_is_answered_after_the_commit() -> None:
     assert world.log.records[size:] == [(b"offset", CODEC.encode(OffsetApplied(1)))], "only the applied offset"
 
 
-async def test_an_undecodable_command_is_passed_over() -> None:
-    """A poison record never blocks its partition."""
+async def test_what_cannot_be_taken_is_a_dead_letter_of_the_commit_that_passes_over_it() -> None:
+    """One that came as such, and one on which the core fails: the run behind them starts, and each is written once."""
     world = World(App(three_steps))
-    world.commands = [None, start("a")]  # type: ignore[list-item]
     owner = world.owner()
     await owner.open()
-    await world.deliver(owner)
-    await world.run_until(owner, lambda: ended(owner, world.commands[1].run_id))
+    letter = DeadLetter("run-steps", 0, 0, T0, None, b"x", "no record of ours", T0)
+    poison, good = replace(start("a"), memory="x"), start("b")
+    owner.put_all([CommandArrived(n, command) for n, command in enumerate((letter, poison, good))])
+    await world.run_until(owner, lambda: ended(owner, good.run_id))
+    values = [each.value or b"" for each in world.log.outgoing if each.topic == Topics().dead_letters]
+    kept, refused = (CODEC.decode_as(DeadLetter, value) for value in values)
+    assert kept == letter
+    assert (refused.offset, CODEC.decode(refused.value or b"")) == (1, poison)
+    assert owner.next_command == 3
 
 
 @pytest.mark.parametrize("retention_ms", [0, 40])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.matcher.records import MAX_KEPT_BYTES, dead_letter, registry_offset, to_runs
+from penstock.matcher.records import dead_letter, registry_offset, to_runs
 from penstock.messages.codec import Codec
+from penstock.messages.dead_letters import MAX_KEPT_BYTES
 from penstock.messages.ids import FunctionKey, run_id, run_partition
 from penstock.messages.incoming import REGISTRY_HEADER, Arrival
 from penstock.messages.records import DeadLetter, StartRun
