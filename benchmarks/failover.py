@@ -50,7 +50,7 @@ from penstock.state.memory import MemoryStore
 
 from . import machine
 from .app import APP, event_name
-from .timings import Run, Spread, percentile, spread, timeline
+from .timings import Run, percentile, spread, timeline
 from .trace import Call, Sent, read_calls
 from .waits import broker
 
@@ -243,9 +243,14 @@ class Outcome:
     moments: list[tuple[str, int, int]] = field(default_factory=list)
     """What was done, from when to when."""
 
-    def spread(self, begin: int, end: int) -> Spread | None:
-        """Of the waits that touch this time."""
-        return spread(gap.until - gap.since for gap in self.gaps if gap.until > begin and gap.since < end)
+    def gaps_in(self, place: int) -> list[Gap]:
+        """The waits that touch the time of a moment; to the calm before and after only those wholly in it."""
+        _, begin, end = self.moments[place]
+        if place == 0:
+            return [gap for gap in self.gaps if gap.until <= end]
+        if place == len(self.moments) - 1:
+            return [gap for gap in self.gaps if gap.since >= begin]
+        return [gap for gap in self.gaps if gap.until > begin and gap.since < end]
 
 
 class Bench:
@@ -468,14 +473,14 @@ def _section(outcome: Outcome) -> list[str]:
     said = f"{outcome.runs} runs, {outcome.lost} lost, {outcome.repeated} calls repeated; audit: "
     lines = [f"## {outcome.name}", "", said + ("clean" if not outcome.findings else "; ".join(outcome.findings)), ""]
     lines += ["| | s | p50 ms | p99 ms | max ms | longest wait after it, s |", "|---|---:|---:|---:|---:|---:|"]
-    for what, begin, end in outcome.moments:
-        found = outcome.spread(begin, end)
-        longest = max((gap.after(begin) for gap in outcome.gaps if begin < gap.until and gap.since < end), default=0)
+    for place, (what, begin, end) in enumerate(outcome.moments):
+        gaps = outcome.gaps_in(place)
+        found = spread(gap.until - gap.since for gap in gaps)
+        longest = max((gap.after(begin) for gap in gaps), default=0)
         if found is not None:
             numbers = f"{found.p50:.0f} | {found.p99:.0f} | {found.max:.0f} | {longest / 1e9:.2f} |"
             lines.append(f"| {what} | {(end - begin) / 1e9:.1f} | {numbers}")
-    _, begin, end = outcome.moments[1]
-    felt = sorted(gap.after(begin) / 1e9 for gap in outcome.gaps if gap.until > begin and gap.since < end)
+    felt = sorted(gap.after(outcome.moments[1][1]) / 1e9 for gap in outcome.gaps_in(1))
     felt = [seconds for seconds in felt if seconds > 1.0]
     if felt:
         shares = ", ".join(f"p{share} {percentile(felt, share):.1f} s" for share in (10, 50, 90, 100))
@@ -485,8 +490,8 @@ def _section(outcome: Outcome) -> list[str]:
 
 EXPLANATION = """\
 A run waits from the moment its event is due, or a step is answered, until its next call is there. A row has all waits
-that touch its time. *Repeated*: a step called again, which only a kill may cause. Restores are as the executor logs
-them: fetching, folding and writing to RocksDB."""
+that touch its time, the first and the last those that lie in it. *Repeated*: a step called again, which only a kill may
+cause. Restores are as the executor logs them: fetching, folding and writing to RocksDB."""
 
 
 def main() -> None:
