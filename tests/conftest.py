@@ -21,6 +21,7 @@ from penstock.cli.broker.server import BrokerPlace, EmbeddedBroker
 from penstock.cli.broker.training import train
 from penstock.kafka.topics import create_topics
 from penstock.settings import BrokerSettings, KafkaSettings
+from tests.audited import assert_rules_hold, excused
 from tests.stack import Stack
 
 StartStack = Callable[..., Stack]
@@ -83,8 +84,12 @@ def kafka_settings(broker: str, topic_prefix: str) -> KafkaSettings:
 
 
 @pytest.fixture
-def stack(broker: str, topic_prefix: str, tmp_path: Path) -> Iterator[StartStack]:
-    """Start all services as real processes: `stack(retry_interval=1, app_urls=[…])`; see `tests.stack.Stack`."""
+def stack(broker: str, topic_prefix: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StartStack]:
+    """Start all services as real processes: `stack(retry_interval=1, app_urls=[…])`; see `tests.stack.Stack`.
+
+    In the end they are stopped and audited: a test whose topics break a rule fails, unless it says that they do
+    (`@pytest.mark.breaks_rules("one start", reason="…")`).
+    """
     started: list[Stack] = []
 
     def start(**options: object) -> Stack:
@@ -99,3 +104,4 @@ def stack(broker: str, topic_prefix: str, tmp_path: Path) -> Iterator[StartStack
     finally:
         for one in reversed(started):
             one.stop()
+    assert_rules_hold(started, excused(request))

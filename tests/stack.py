@@ -64,6 +64,9 @@ class Stack:
         command += [] if poll else ["--no-poll"]
         self._topic_prefix = topic_prefix
         self._extra: list[Leashed] = []
+        self.data_dirs = [self.data_dir]
+        """Where local stores may be, those of further processes included."""
+        self.has_own_broker = bootstrap_servers is None
         with self.log.open("ab") as log:
             self._dev = Leashed([*command, *flags], log, self.environment)
 
@@ -132,6 +135,7 @@ class Stack:
             **(environment or {}),
         }
         data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dirs.append(data_dir)
         with data_dir.with_suffix(".log").open("ab") as log:
             process = Leashed([sys.executable, "-P", "-m", "penstock", service], log, own)
         self._extra.append(process)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ..errors import UndecodableRecord
@@ -17,12 +18,15 @@ from ..kafka.partition_log import GroupOffsets, KafkaPartitionLog, LogRecord
 from ..kafka.schema_registry import wait_for_codec
 from ..messages.ids import RunId
 from ..messages.incoming import Arrival, IncomingEvents
+from ..messages.keys import OWNER_HEADER
 from ..messages.records import App, DeadLetter, Function, StartRun
 from ..settings import KafkaSettings
-from . import local, waits
+from . import ends, local, waits
 from .changelog import ChangelogAudit
 from .findings import Findings
 from .starts import StartsAudit
+from .stores import LocalStore, stores_of
+from .waits import WaitsAudit
 
 #: Between the two looks at what was found.
 CONFIRM_SECONDS = 3.0
@@ -30,26 +34,48 @@ CONFIRM_SECONDS = 3.0
 PURGE_MS = 24 * 3600 * 1000
 
 
-def audit(settings: KafkaSettings, state_folder: Path | None, say: Callable[[str], None]) -> Findings:
+def audit(
+    settings: KafkaSettings,
+    data_dirs: Sequence[Path],
+    say: Callable[[str], None],
+    history: ends.Shown | None = None,
+    confirm_seconds: float = CONFIRM_SECONDS,
+) -> Findings:
     """Look at everything; look again at what was found. `Unavailable` when the topics cannot be read to their end.
 
-    `state_folder` holds an executor's local stores (`partition-0` …), to be held against the changelog.
+    `data_dirs` are those of executors and matchers, whose local stores are held against the topics.
     """
-    first = _Look(settings, state_folder, say).findings()
+    first = _look(settings, data_dirs, say, history)
     if first.clean:
         return first
     say(f"{sum(first.breaches.values())} findings; looking once more, for some may only have been in motion")
-    time.sleep(CONFIRM_SECONDS)
-    return first.confirmed_by(_Look(settings, state_folder, say).findings())
+    time.sleep(confirm_seconds)
+    return first.confirmed_by(_look(settings, data_dirs, say, history))
+
+
+def _look(
+    settings: KafkaSettings, data_dirs: Sequence[Path], say: Callable[[str], None], history: ends.Shown | None
+) -> Findings:
+    with closing(KafkaPartitionLog(settings, settings.topics().run_state, 0)) as log:
+        return _Look(settings, log, data_dirs, say, history).findings()
 
 
 class _Look:
     """One reading of all topics."""
 
-    def __init__(self, settings: KafkaSettings, state_folder: Path | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        log: KafkaPartitionLog,
+        data_dirs: Sequence[Path],
+        say: Callable[[str], None],
+        history: ends.Shown | None,
+    ) -> None:
         self._settings = settings
         self._topics = settings.topics()
-        self._state_folder = state_folder
+        self._log = log
+        self._data_dirs = data_dirs
+        self._history = history
         self._say = say
         self._codec, schemas = asyncio.run(wait_for_codec(settings))
         self._incoming = IncomingEvents(self._codec, schemas)
@@ -61,11 +87,13 @@ class _Look:
         now = int(time.time() * 1000)
         for changelog in changelogs:
             found.merge(changelog.finish(now))
+            if self._history is not None:
+                found.merge(ends.compare(changelog.ended, self._history))
         self._say("checking what came of the events")
         found.merge(self._starts(changelogs, matched))
         self._say("checking the waits")
         expected = {key: job for changelog in changelogs for key, job in changelog.wait_keys().items()}
-        found.merge(waits.compare(expected, self._registered_waits()))
+        found.merge(waits.compare(expected, self._registered_waits(found)))
         return found
 
     def _matched(self) -> dict[tuple[str, int], int]:
@@ -79,24 +107,16 @@ class _Look:
 
     def _changelog(self, partition: int, found: Findings) -> ChangelogAudit:
         self._say(f"reading the changelog of partition {partition}")
-        changelog = ChangelogAudit(partition, self._codec)
-        store = self._local_store(partition)
-        until = store.offset if store is not None else -1
-        compared = store is None
+        stores = stores_of(self._data_dirs, self._topics.prefix, "state", partition)
+        changelog = ChangelogAudit(partition, self._codec, folding=bool(stores))
         for record in self._read(self._topics.run_state, partition):
-            if store is not None and not compared and record.offset > until:
-                found.merge(local.compare(partition, changelog.folded, store.pairs()))
-                compared = True
-            changelog.take(record.offset, record.key or b"", record.value)
-        if store is not None and not compared:
-            found.merge(local.compare(partition, changelog.folded, store.pairs()))
+            while stores and record.offset > stores[0].offset:
+                found.merge(local.compare(partition, changelog.folded, stores.pop(0).pairs))
+            changelog.take(record.offset, record.key or b"", record.value, _owner(record))
+        for store in stores:
+            found.merge(local.compare(partition, changelog.folded, store.pairs))
+        changelog.folded.clear()
         return changelog
-
-    def _local_store(self, partition: int) -> _LocalStore | None:
-        if self._state_folder is None:
-            return None
-        path = self._state_folder / f"partition-{partition}"
-        return _LocalStore(path) if path.is_dir() else None
 
     def _starts(self, changelogs: list[ChangelogAudit], matched: dict[tuple[str, int], int]) -> Findings:
         commanded, lost = self._commands(changelogs)
@@ -129,12 +149,19 @@ class _Look:
                     findings.add("every command is applied", command.run_id, f"its start at {place} has left no run")
         return commanded, findings
 
-    def _registered_waits(self) -> set[str]:
-        found: dict[str, bool] = {}
+    def _registered_waits(self, found: Findings) -> set[str]:
+        registered: set[str] = set()
         for partition in range(self._topics.wait_partitions):
+            stores = stores_of(self._data_dirs, self._topics.prefix, "waits", partition)
+            table = WaitsAudit(self._codec)
             for record in self._read(self._topics.waits, partition):
-                found[(record.key or b"").decode("utf-8", "replace")] = record.value is not None
-        return {key for key, alive in found.items() if alive}
+                while stores and record.offset > stores[0].offset:
+                    found.merge(_against(partition, table, stores.pop(0)))
+                table.take(record.key or b"", record.value)
+            for store in stores:
+                found.merge(_against(partition, table, store))
+            registered |= table.registered
+        return registered
 
     def _table(self) -> FunctionTable:
         table = FunctionTable()
@@ -155,26 +182,19 @@ class _Look:
             return None
 
     def _read(self, topic: str, partition: int, end: int | None = None) -> Iterator[LogRecord]:
-        log = KafkaPartitionLog(self._settings, topic, partition)
-        try:
-            first, last = log.bounds()
-            for batch in log.read(first, last if end is None else min(end, last)):
-                yield from batch
-        finally:
-            log.close()
+        """The records of a partition; they must be taken before another partition is read."""
+        self._log.turn_to(topic, partition)
+        first, last = self._log.bounds()
+        for batch in self._log.read(first, last if end is None else min(end, last)):
+            yield from batch
 
 
-class _LocalStore:
-    """A RocksDB store as it lies on disk, opened for reading beside whoever owns it."""
+def _against(partition: int, table: WaitsAudit, store: LocalStore) -> Findings:
+    return local.compare(partition, table.folded, store.pairs, "waits are the fold", table.undecided)
 
-    def __init__(self, path: Path) -> None:
-        from ..state.rocks import read_pairs  # RocksDB is loaded only when there is a store to look at
 
-        self.offset, self._pairs = read_pairs(path)
-
-    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
-        """Everything that comes from the changelog."""
-        return self._pairs
+def _owner(record: LogRecord) -> bytes | None:
+    return next((value for name, value in record.headers if name == OWNER_HEADER), None)
 
 
 def _arrival(topic: str, partition: int, record: LogRecord) -> Arrival:

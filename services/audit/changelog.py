@@ -14,7 +14,7 @@ from ..messages import keys
 from ..messages.codec import Codec
 from ..messages.ids import JobId, RunId
 from ..messages.records import JobScheduled, OffsetApplied, RunEnded, RunStarted, StepFinished
-from .findings import Findings
+from .findings import Findings, Rule
 
 #: A job this late is not only in a queue.
 LATE_MS = 120_000
@@ -33,14 +33,16 @@ class LiveJob:
 class ChangelogAudit:
     """Folds `run-state` of one partition. Values are kept as digests, so that a large state fits into memory."""
 
-    def __init__(self, partition: int, codec: Codec) -> None:
+    def __init__(self, partition: int, codec: Codec, folding: bool = True) -> None:
+        """`folding`: whether `folded` is wanted, which takes memory for every key."""
         self.findings = Findings()
         self.started: set[RunId] = set()
         """Runs with a start that is not purged."""
-        self.ended: set[RunId] = set()
+        self.ended: dict[RunId, str] = {}
+        """How runs ended that are not purged."""
         self.purged: set[RunId] = set()
-        self.deduplicated: dict[bytes, bytes] = {}
-        """Keys of deduplication marks, and their digests."""
+        self.deduplicated: set[bytes] = set()
+        """Keys of deduplication marks."""
         self.jobs: dict[RunId, dict[JobId, LiveJob]] = {}
         self.folded: dict[bytes, bytes] = {}
         """Digest of the last value of each key."""
@@ -48,20 +50,27 @@ class ChangelogAudit:
         """Commands up to this offset are part of what was read."""
         self._partition = partition
         self._codec = codec
-        self._steps: set[bytes] = set()
+        self._folding = folding
+        self._steps: dict[RunId, set[bytes]] = {}
+        self._orphans: dict[RunId, str] = {}
+        self._owner: bytes | None = None
+        self._former_owners: set[bytes] = set()
 
-    def take(self, offset: int, key: bytes, value: bytes | None) -> None:
-        """The next committed record."""
+    def take(self, offset: int, key: bytes, value: bytes | None, owner: bytes | None = None) -> None:
+        """The next committed record; `owner` names the owning by which its commit was written, where that is told."""
         place = f"run-state/{self._partition}@{offset}"
         self.findings.checked["changelog records"] += 1
+        if owner is not None and owner != self._owner:
+            self._taken_over(place, owner)
         if value is None:
             self.folded.pop(key, None)
             self._removed(key)
             return
-        self.folded[key] = digest(value)
+        if self._folding:
+            self.folded[key] = digest(value)
         kind = keys.kind_of(key)
         if kind == b"dedupe":
-            self.deduplicated[key] = self.folded[key]
+            self.deduplicated.add(key)
         elif kind == keys.OFFSET:
             self._offset(place, value)
         elif kind in _OF_RUNS:
@@ -69,7 +78,10 @@ class ChangelogAudit:
 
     def finish(self, now: int) -> Findings:
         """Judge what is alive; to be called after the last record."""
-        for run in self.started - self.ended:
+        for run, place in self._orphans.items():
+            if run not in self.started:
+                self.findings.add("nothing without a run", run, f"has no start, and {place}")
+        for run in self.started - self.ended.keys():
             self.findings.checked["live runs"] += 1
             jobs = self.jobs.get(run, {})
             if not any(job.kind != "cancel" for job in jobs.values()):
@@ -98,6 +110,8 @@ class ChangelogAudit:
 
     def _of_run(self, place: str, key: bytes, value: bytes) -> None:
         run = keys.run_of(key)
+        if run not in self.started and keys.kind_of(key) != b"run":
+            self._orphans.setdefault(run, f"{key.decode(errors='replace')} was written at {place}")
         if run in self.ended:
             self.findings.add("nothing after the end", run, f"{key.decode()} was written at {place}, behind the end")
         try:
@@ -110,14 +124,16 @@ class ChangelogAudit:
                 self._once("one start", run, place, run in self.started)
                 self.started.add(run)
             case StepFinished():
-                self._once("one result a step", key.decode(), place, key in self._steps)
-                self._steps.add(key)
+                steps = self._steps.setdefault(run, set())
+                self._once("one result a step", key.decode(), place, key in steps)
+                steps.add(key)
                 self.findings.checked["steps"] += 1
             case JobScheduled():
                 self.jobs.setdefault(run, {})[record.job_id] = LiveJob(record.kind, record.due_at, record.wait_key)
             case RunEnded():
                 self._once("one end", run, place, run in self.ended)
-                self.ended.add(run)
+                self.ended[run] = record.status
+                self._steps.pop(run, None)  # whatever else is written of it is written behind its end
                 self.findings.checked["ended runs"] += 1
                 if self.jobs.get(run):
                     left = ", ".join(self.jobs[run])
@@ -128,9 +144,9 @@ class ChangelogAudit:
     def _removed(self, key: bytes) -> None:
         match keys.kind_of(key):
             case b"dedupe":
-                self.deduplicated.pop(key, None)
+                self.deduplicated.discard(key)
             case b"step":
-                self._steps.discard(key)
+                self._steps.get(keys.run_of(key), set()).discard(key)
             case b"job":
                 run, job = key.decode().split("/", 2)[1:]
                 jobs = self.jobs.get(RunId(run), {})
@@ -140,13 +156,25 @@ class ChangelogAudit:
             case b"run":
                 run_id = keys.run_of(key)
                 self.started.discard(run_id)
+                self._steps.pop(run_id, None)
+                self._orphans.pop(run_id, None)
                 self.purged.add(run_id)
             case b"end":
-                self.ended.discard(keys.run_of(key))
+                self.ended.pop(keys.run_of(key), None)
+                self._orphans.pop(keys.run_of(key), None)
             case _:
                 pass
 
-    def _once(self, rule: str, about: str, place: str, again: bool) -> None:
+    def _taken_over(self, place: str, owner: bytes) -> None:
+        """Each owning of a partition is fenced by the next: none may write again behind another."""
+        if owner in self._former_owners:
+            self.findings.add("one owner", place, f"owner {owner.hex()} wrote again behind the one that had fenced it")
+        if self._owner is not None:
+            self._former_owners.add(self._owner)
+        self._owner = owner
+        self.findings.checked["owners"] += 1
+
+    def _once(self, rule: Rule, about: str, place: str, again: bool) -> None:
         if again:
             self.findings.add(rule, about, f"was written once more at {place}")
 

@@ -5,16 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 #: Findings of one rule that are kept in full; the others are only counted.
 MAX_KEPT = 100
+
+
+Rule = Literal[
+    "alive",
+    "decodable",
+    "every command is applied",
+    "every match starts a run",
+    "every wait is registered",
+    "history shows the end",
+    "no wait outlives its run",
+    "nothing after the end",
+    "nothing is dropped",
+    "nothing without a run",
+    "on time",
+    "one end",
+    "one owner",
+    "one result a step",
+    "one start",
+    "state is the fold",
+    "waits are the fold",
+]
+"""What must always hold; `docs/audit.md` says of each what it means when it is broken."""
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One breach: which rule, about what (a run, a key, a place on a topic), and what is wrong."""
 
-    rule: str
+    rule: Rule
     about: str
     message: str
 
@@ -27,11 +51,11 @@ class Findings:
     """Breaches by rule, bounded, and what was looked at."""
 
     kept: list[Finding] = field(default_factory=list)
-    breaches: Counter[str] = field(default_factory=Counter)
+    breaches: Counter[Rule] = field(default_factory=Counter)
     checked: Counter[str] = field(default_factory=Counter)
     """How much of each kind was looked at: a clean audit of nothing says nothing."""
 
-    def add(self, rule: str, about: str, message: str) -> None:
+    def add(self, rule: Rule, about: str, message: str) -> None:
         self.breaches[rule] += 1
         if self.breaches[rule] <= MAX_KEPT:
             self.kept.append(Finding(rule, about, message))

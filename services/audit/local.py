@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from .changelog import digest
-from .findings import Findings
+from .findings import Findings, Rule
 
 
-def compare(partition: int, folded: Mapping[bytes, bytes], stored: Iterable[tuple[bytes, bytes]]) -> Findings:
-    """`folded`: digest by key, up to the offset that the store has applied; `stored`: its pairs, without indexes."""
+def compare(
+    partition: int,
+    folded: Mapping[bytes, bytes],
+    stored: Iterable[tuple[bytes, bytes]],
+    rule: Rule = "state is the fold",
+    undecided: Container[bytes] = (),
+) -> Findings:
+    """`folded`: digest by key, up to the offset that the store has applied; `stored`: its pairs, without indexes.
+
+    `undecided` are keys of which a store may hold either the last value or the one before.
+    """
     findings = Findings()
     seen: set[bytes] = set()
     for key, value in stored:
         seen.add(key)
+        if key in undecided:
+            continue
         findings.checked["stored records"] += 1
         about = f"partition {partition}, {key.decode('utf-8', 'replace')}"
         if key not in folded:
-            findings.add("state is the fold", about, "is in the store and not in the changelog")
+            findings.add(rule, about, "is in the store and not in the changelog")
         elif folded[key] != digest(value):
-            findings.add("state is the fold", about, "differs between store and changelog")
+            findings.add(rule, about, "differs between store and changelog")
     for key in folded.keys() - seen:
+        if key in undecided:
+            continue
         findings.add(
-            "state is the fold",
+            rule,
             f"partition {partition}, {key.decode('utf-8', 'replace')}",
             "is in the changelog and not in the store",
         )

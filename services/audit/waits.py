@@ -1,10 +1,46 @@
-"""What live runs wait for, against what lies on the waits topic for the matcher: pure."""
+"""What live runs wait for, what lies on the waits topic for the matcher, and the matcher's table of it: pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from ..errors import UndecodableRecord
+from ..messages.codec import Codec
+from ..messages.keys import wait_key
+from ..messages.records import Wait
+from .changelog import digest
 from .findings import Findings
+
+
+class WaitsAudit:
+    """Folds `waits` of one partition."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.registered: set[str] = set()
+        """Keys that are not removed."""
+        self.folded: dict[bytes, bytes] = {}
+        """Digest of the last value of each key."""
+        self.undecided: set[bytes] = set()
+        """Keys under which something lies that is no wait: a dead letter, which a table may have taken or not."""
+        self._codec = codec
+
+    def take(self, key: bytes, value: bytes | None) -> None:
+        """The next committed record."""
+        name = key.decode("utf-8", "replace")
+        if value is None:
+            self.registered.discard(name)
+            self.folded.pop(key, None)
+            return
+        self.registered.add(name)
+        self.folded[key] = digest(value)
+        if not self._is_wait(key, value):
+            self.undecided.add(key)
+
+    def _is_wait(self, key: bytes, value: bytes) -> bool:
+        try:
+            return wait_key(self._codec.decode_as(Wait, value)).encode() == key
+        except UndecodableRecord:
+            return False
 
 
 def compare(expected: Mapping[str, str], registered: Collection[str]) -> Findings:

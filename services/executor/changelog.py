@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
@@ -12,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from ..errors import Fenced, Unavailable
 from ..kafka import clients
 from ..kafka.produce import Outgoing
+from ..messages import keys
 from ..settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -59,10 +61,12 @@ class KafkaChangelog:
         self._name = f"{settings.topic_prefix}executor-{partition}"
         self._producer: Producer | None = None
         self._last_offset = -1
+        self._owning = (keys.OWNER_HEADER, b"")
 
     def fence(self) -> None:
         config = clients.transactional_producer(self._settings, self._name, self._name)
         self._producer = Producer(config)
+        self._owning = (keys.OWNER_HEADER, secrets.token_bytes(6))
         with _translated(f"taking over partition {self._partition}"):
             self._producer.init_transactions(30.0)
 
@@ -123,12 +127,18 @@ class KafkaChangelog:
             producer.purge()
 
     def _produce(self, producer: Producer, records: Mapping[bytes, bytes | None]) -> None:
-        # Deliveries within a partition keep their order, so the last record's offset is the highest.
+        # Deliveries within a partition keep their order, so the last record's offset is the highest. That one says by
+        # which owning all of them were written, so that the audit sees who wrote behind its successor.
         last = len(records) - 1
         for place, (key, value) in enumerate(records.items()):
             if place == last:
                 producer.produce(
-                    self._topic, key=key, value=value, partition=self._partition, on_delivery=self._delivered
+                    self._topic,
+                    key=key,
+                    value=value,
+                    partition=self._partition,
+                    headers=[self._owning],
+                    on_delivery=self._delivered,
                 )
             else:
                 producer.produce(self._topic, key=key, value=value, partition=self._partition)

@@ -31,6 +31,8 @@ LONG_CALL_SECONDS = 1.0
 PATIENCE_SECONDS = 4.0
 #: How long its runs then hold still for the remaining calls; what is not answered by then is called again elsewhere.
 REST_SECONDS = 2.0
+#: A partition that was served for so long has recovered; one that fails sooner is opened ever more slowly.
+STEADY_SECONDS = 30.0
 _REOPEN_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -114,6 +116,7 @@ class Ownership:
         next_command = 0
         while True:
             owner: PartitionOwner | None = None
+            steady_at = float("inf")
             try:
                 if failures:
                     await asyncio.sleep(_REOPEN_SECONDS[min(failures, len(_REOPEN_SECONDS) - 1)])
@@ -127,14 +130,14 @@ class Ownership:
                 next_command = owner.next_command
                 self._served[partition].owner = owner
                 self._commands.add(owner)
-                failures = 0
+                steady_at = _now() + STEADY_SECONDS
                 await owner.run()
             except PenstockError as error:
-                failures += 1
+                failures = _counted(failures, steady_at)
                 log.warning("partition %s: %s; opening it anew", partition, error)
             except Exception as error:
                 end_if_out_of_memory(error)
-                failures += 1
+                failures = _counted(failures, steady_at)
                 log.exception("partition %s failed; opening it anew", partition)
             finally:
                 if owner is not None:
@@ -162,3 +165,12 @@ async def _bounded(served: _Served, waiting: Coroutine[None, None, None], second
     done, _ = await asyncio.wait((task, served.task), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     task.cancel()
     return task in done
+
+
+def _counted(failures: int, steady_at: float) -> int:
+    """Failures in a row. That a partition could be opened says little: what fails may be its first commit."""
+    return 1 if _now() >= steady_at else failures + 1
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -28,6 +28,8 @@ from .ids import FunctionKey, JobId, RunId, StepId
 from .records import CorrelatedEvent, Replay, ReplayControl, ReplayProgress, Wait
 
 OFFSET = b"offset"
+OWNER_HEADER = "owner"
+"""On the last record of each commit to `run-state`: names the owning of the partition that wrote it."""
 
 
 def run_key(run: RunId) -> bytes:

@@ -96,7 +96,7 @@ def finish(running: Stack, app: StepsApp, load: Load, seconds: float = 60.0) -> 
     assert len(result.started) == sent
     assert result.completed() == sent
     assert sorted(json.loads(event)["data"]["n"] for event in result.events.values()) == list(range(sent))
-    assert list(audit_topics(running.kafka, None, lambda _: None).lines()) == []
+    assert list(audit_topics(running.kafka, [], lambda _: None).lines()) == []
     return result
 
 

@@ -32,7 +32,7 @@ def main() -> None:
         stack.wait_ready()
         began = time.monotonic()
         played = play(stack, Seeds(given.seed, minutes=given.minutes), tuple(given.pause), say)
-        findings = list(audit(stack.kafka, None, say).lines())
+        findings = list(audit(stack.kafka, [], say).lines())
     finally:
         stack.stop()
     say(f"{(time.monotonic() - began) / 60:.1f} minutes, {played.counts}")

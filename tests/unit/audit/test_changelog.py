@@ -106,6 +106,35 @@ def test_an_applied_offset_never_goes_back() -> None:
     assert rules(offsets) == ["one owner"]
 
 
+def test_an_owner_that_writes_behind_its_successor_is_found() -> None:
+    """Each owning signs its commits; what is signed by an earlier one must not come again."""
+    signed = [(b"one", 0), (None, 1), (b"two", 2), (b"two", 3), (b"three", 4)]
+    assert [finding.rule for finding in signed_by(signed).findings.kept] == []
+    found = signed_by([*signed, (b"two", 5), (b"three", 6)]).findings.kept
+    assert [(finding.rule, finding.about) for finding in found] == [("one owner", f"run-state/0@{n}") for n in (5, 6)]
+
+
+def signed_by(signed: Sequence[tuple[bytes | None, int]]) -> ChangelogAudit:
+    audit = ChangelogAudit(0, CODEC)
+    for owner, offset in signed:
+        audit.take(offset, keys.OFFSET, CODEC.encode(OffsetApplied(offset)), owner)
+    return audit
+
+
+def test_work_of_no_run_is_found() -> None:
+    """A job, a result or an end without a start would never be purged."""
+    assert rules([WORK]) == rules([RESULT]) == rules([END]) == ["nothing without a run"]
+    assert rules([WORK, (keys.run_key(RUN), None), (keys.job_key(RUN, JOB), None)]) == []
+
+
+def test_without_a_store_values_are_not_kept() -> None:
+    """What is only counted costs no memory for every key."""
+    audit = ChangelogAudit(0, CODEC, folding=False)
+    audit.take(0, keys.run_key(RUN), CODEC.encode(STARTED))
+    assert audit.folded == {}
+    assert audit.started == {RUN}
+
+
 def test_waits_of_live_jobs_are_named() -> None:
     """For the comparison with the waits topic."""
     key = keys.job_key(RUN, JobId("sleep/s"))

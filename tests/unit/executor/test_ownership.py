@@ -95,6 +95,28 @@ async def test_an_owner_that_does_not_close_is_succeeded(monkeypatch: pytest.Mon
     await owned.close()
 
 
+@pytest.mark.parametrize(("steady_seconds", "pauses"), [(3600.0, [1, 2, 3]), (0.0, [1, 1, 1])])
+async def test_what_fails_as_soon_as_it_is_open_is_opened_ever_more_slowly(
+    monkeypatch: pytest.MonkeyPatch, steady_seconds: float, pauses: list[int]
+) -> None:
+    """Opening is no recovery; only a while of service is."""
+    fails = [True] * 3
+    owned = owning(lambda p: Owner(p, bool(fails and fails.pop()), True), True, monkeypatch)
+    asked: list[int] = []
+
+    class Pauses(tuple[float, ...]):
+        def __getitem__(self, place: int) -> float:  # type: ignore[override]
+            asked.append(place)
+            return 0.0
+
+    monkeypatch.setattr(ownership, "STEADY_SECONDS", steady_seconds)
+    monkeypatch.setattr(ownership, "_REOPEN_SECONDS", Pauses((0.0,) * 9))
+    await owned.assigned({3})
+    await until(lambda: not fails and owned.owner(3))
+    assert asked == pauses
+    await owned.close()
+
+
 async def test_word_of_new_functions_reaches_every_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that serve are told; a partition without an owner is none to tell."""
     owners: list[Owner] = []
