@@ -16,7 +16,7 @@ from .errands import Errands
 from .mischief import Mischief, Trouble
 from .programs import REAL, RETRIES, Step, ancestors, outcome, programs
 from .reckoning import SeenRun, agrees, judge, judge_roots
-from .served import ServedApps, registration
+from .served import App, ServedApps, registration
 from .stuck import Describe, Stuck, description
 from .usercode import Answer, Call, UserCode
 from .watch import ChangelogWatch
@@ -110,8 +110,8 @@ class Round:
         """`Violation` or `Stuck`, with all that is known, when something that must hold does not."""
         place, app = self._place, self.code.app
         place.watch.add(app)
-        place.apps.add(app, self._answer)
-        await place.errands.register(registration(app, f"{place.app_url}/{app}", self._functions()))
+        place.apps.add(app, App(self._answer, self._register))
+        await self._register()
         self._called_at = time.monotonic()
         feeding = asyncio.create_task(self._feed())
         try:
@@ -126,7 +126,18 @@ class Round:
             place.watch.drop(app)
         return self._counts
 
+    async def archive(self) -> None:
+        """Take the functions away: nothing of the round is left that an event could start."""
+        await self._register_functions([])
+
     # ---- the world outside
+
+    async def _register(self) -> None:
+        await self._register_functions([self._function(program.number) for program in self.code.programs])
+
+    async def _register_functions(self, functions: list[dict[str, object]]) -> None:
+        url = f"{self._place.app_url}/{self.code.app}"
+        await self._place.errands.register(registration(self.code.app, url, functions))
 
     async def _feed(self) -> None:
         """Send the events, some of them twice, some over HTTP and some by Kafka."""
@@ -266,9 +277,6 @@ class Round:
             raise Violation("\n".join([f"{self._title()}:", *problems[:20], programs]))
 
     # ---- the small things
-
-    def _functions(self) -> list[dict[str, object]]:
-        return [self._function(program.number) for program in self.code.programs]
 
     def _function(self, number: int) -> dict[str, object]:
         slug = self.code.slug(number)

@@ -5,34 +5,46 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..web import EmbeddedServer
 from .usercode import Answer, Call
 
-#: Answers a call, given the id of its run; None breaks the connection in the middle of the answer.
-Code = Callable[[Call, str], Awaitable[Answer | None]]
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """`answer` answers a call, given the id of its run; None breaks the connection in the middle of the answer.
+
+    `register` tells the server about the app, when the server asks for it.
+    """
+
+    answer: Callable[[Call, str], Awaitable[Answer | None]]
+    register: Callable[[], Awaitable[None]]
 
 
 class ServedApps:
     """One path for each app."""
 
     def __init__(self) -> None:
-        self._codes: dict[str, Code] = {}
+        self._apps: dict[str, App] = {}
 
-    def add(self, app: str, code: Code) -> None:
-        self._codes[app] = code
+    def add(self, name: str, app: App) -> None:
+        self._apps[name] = app
 
     @asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[None]:
         """Answer calls meanwhile."""
-        routes = [Route("/{app}", self._call, methods=["POST"])]
+        routes = [
+            Route("/{app}", self._call, methods=["POST"]),
+            Route("/{app}", self._sync, methods=["PUT"]),
+        ]
         config = uvicorn.Config(Starlette(routes=routes), host, port, log_level="critical", lifespan="off")
         server = EmbeddedServer(config)
         running = asyncio.create_task(server.serve())
@@ -43,14 +55,21 @@ class ServedApps:
             await asyncio.wait([running], timeout=5.0)
 
     async def _call(self, request: Request) -> Response:
-        code = self._codes.get(request.path_params["app"])
-        if code is None:
+        app = self._apps.get(request.path_params["app"])
+        if app is None:
             return Response("there is no such app", 404)
         call, run_id = _read(request, await request.body())
-        answer = await code(call, run_id)
+        answer = await app.answer(call, run_id)
         if answer is None:
             return StreamingResponse(_broken(), 206, {"content-length": "1000"})
         return Response(answer.body, answer.status, dict(answer.headers))
+
+    async def _sync(self, request: Request) -> Response:
+        app = self._apps.get(request.path_params["app"])
+        if app is None:
+            return Response("there is no such app", 404)
+        await app.register()
+        return JSONResponse({"message": "Successfully registered", "modified": False})
 
 
 def registration(app: str, url: str, functions: list[dict[str, object]]) -> dict[str, object]:

@@ -42,9 +42,13 @@ async def verify(
     seeds: Seeds,
     plan: Plan,
     describe: Describe,
+    check: Callable[[], None],
     say: Callable[[str], None],
 ) -> Counts:
-    """Play the rounds; what happened in all of them. Raises `Violation` or `Stuck` for the first that fails."""
+    """Play the rounds; what happened in all of them. Raises `Violation` or `Stuck` for the first that fails.
+
+    `check` is called after the last, while the functions are still there.
+    """
     codec, _ = await wait_for_codec(installation.kafka)
     watch = await asyncio.to_thread(ChangelogWatch, installation.kafka, codec)
     apps, total = ServedApps(), Counts()
@@ -53,13 +57,18 @@ async def verify(
     try:
         async with apps.serving(listening.host, listening.port), Errands(installation) as errands:
             place = Place(errands, watch, apps, listening.reached_at(), describe)
-            seed = seeds.first
+            seed, played = seeds.first, list[Round]()
             while seed < seeds.first + seeds.count or time.monotonic() < last:
                 began = time.monotonic()
-                counts = await Round(seed, nonce, plan, place).play()
+                played.append(Round(seed, nonce, plan, place))
+                counts = await played[-1].play()
                 say(f"seed {seed}: {counts} ({time.monotonic() - began:.1f} s)")
                 total.add(counts)
                 seed += 1
+            say(f"in all: {total}")
+            await asyncio.to_thread(check)
+            # Not earlier: a run that was invoked by a cancelled one may still begin, and is to find its function.
+            await asyncio.gather(*(each.archive() for each in played))
     finally:
         await asyncio.to_thread(watch.close)
     return total

@@ -11,7 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from penstock.audit.audit import audit
 from penstock.verification.verify import Seeds
 from tests.stack import Stack
 
@@ -32,14 +31,13 @@ def main() -> None:
         stack.wait_ready()
         began = time.monotonic()
         played = play(stack, Seeds(given.seed, minutes=given.minutes), tuple(given.pause), say)
-        findings = list(audit(stack.kafka, [], say).lines())
     finally:
         stack.stop()
     say(f"{(time.monotonic() - began) / 60:.1f} minutes, {played.counts}")
     say("the monkey: " + ", ".join(f"{count} × {deed}" for deed, count in sorted(played.deeds.items())))
-    for finding in findings:
+    for finding in played.findings:
         say(finding)
-    sys.exit(1 if findings else 0)
+    sys.exit(1 if played.findings else 0)
 
 
 def say(text: str) -> None:

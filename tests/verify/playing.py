@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from penstock.audit.audit import audit
 from penstock.cli.cluster import Cluster
 from penstock.cli.ports import free_port
 from penstock.settings import ClientSettings
@@ -28,18 +29,26 @@ class Played:
 
     counts: Counts
     deeds: dict[str, int]
+    findings: list[str]
+    """Of the audit."""
 
 
 def play(
     stack: Stack, seeds: Seeds, pause: tuple[float, float], say: Callable[[str], None], plan: Plan = PLAN
 ) -> Played:
-    """Verify while the monkey is at work; afterwards everything is up again."""
+    """Verify while the monkey is at work; it ends before the audit, when everything is up again."""
     installation = Installation(ClientSettings(url=stack.url), stack.kafka)
     listening = Listening("127.0.0.1", free_port())
+    findings: list[str] = []
     with Monkey(stack, seeds.first, pause, say) as monkey:
-        counts = asyncio.run(verify(installation, listening, seeds, plan, lambda: describe(stack), say))
-    wait_until(stack.is_ready, 120, stack.text)
-    return Played(counts, dict(monkey.deeds))
+
+        def check() -> None:
+            monkey.end()
+            wait_until(stack.is_ready, 120, stack.text)
+            findings.extend(audit(stack.kafka, stack.data_dirs, say).lines())
+
+        counts = asyncio.run(verify(installation, listening, seeds, plan, lambda: describe(stack), check, say))
+    return Played(counts, dict(monkey.deeds), findings)
 
 
 def describe(stack: Stack) -> str:

@@ -30,7 +30,7 @@ def verify(
     app_url: Annotated[
         str, typer.Option(metavar="URL", help="Where executors reach them, when it is not that address.")
     ] = "",
-    check: Annotated[bool, typer.Option("--audit/--no-audit", help="Audit the topics in the end.")] = True,
+    audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Audit the topics in the end.")] = True,
     url: Url = "",
     key: Key = "",
 ) -> None:
@@ -39,8 +39,8 @@ def verify(
     Steps fail and are repeated, sleep, wait for events and signals, invoke one another, are cancelled; answers are
     slow, garbage or cut off. Kill what you like meanwhile: the outcome must stay the same.
 
-    It needs the HTTP API and Kafka, and executors must reach it. Its apps are called verify-…; they stay registered,
-    and do nothing afterwards.
+    It needs the HTTP API and Kafka, and executors must reach it. Its apps are called verify-…; when all went well,
+    their functions are archived in the end.
 
     Example: penstock verify --seed 7 --minutes 3
     """
@@ -54,6 +54,7 @@ def verify(
     from ...verification.verify import verify as play
     from ..exit_codes import BadNews
     from ..ports import free_port
+    from .audit import audit
 
     given = {name: value for name, value in (("url", url), ("signing_key", key)) if value}
     kafka = KafkaSettings()
@@ -62,14 +63,10 @@ def verify(
     listening = Listening(host, port or free_port(), app_url)
     try:
         seeds = Seeds(seed, rounds, minutes)
-        total = asyncio.run(play(installation, listening, seeds, plan, lambda: _lags(kafka), _say))
+        check = audit if audited else _nothing
+        asyncio.run(play(installation, listening, seeds, plan, lambda: _lags(kafka), check, _say))
     except (Violation, Stuck, Rejected) as error:
         raise BadNews(f"{error}\nplay it again: penstock verify --seed SEED --rounds 1 --runs {runs}") from error
-    print(total)
-    if check:
-        from .audit import audit
-
-        audit()
 
 
 def _lags(kafka: KafkaSettings) -> str:
@@ -78,6 +75,10 @@ def _lags(kafka: KafkaSettings) -> str:
 
     found = Cluster(kafka).lags()
     return "\n".join(f"{each.group} {each.topic}/{each.partition}: {each.committed} of {each.end}" for each in found)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _say(text: str) -> None:
