@@ -29,6 +29,8 @@ PAUSE_ABOVE = 5000
 RESUME_BELOW = 1000
 #: Pause after an error, before the same commands are read again.
 RETRY_SECONDS = 0.2
+#: What is new of assignments and pauses waits this long at most: nothing else wakes a consumer that hears nothing.
+POLL_SECONDS = 0.1
 
 
 class CommandReader:
@@ -102,7 +104,7 @@ class CommandReader:
             if self._changed:
                 self._assign()
         self._balance()
-        first = self._consumer.poll(0.2 if self._paused else 0.5)
+        first = self._consumer.poll(POLL_SECONDS)
         if first is None:
             return
         batches: dict[int, list[CommandArrived]] = defaultdict(list)
