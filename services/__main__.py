@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING
 
-from .cli.exit_codes import INTERRUPTED, MISUSED, exit_code
+from .cli.exit_codes import FAILED, INTERRUPTED, MISUSED, exit_code
 from .cli.signs import READY_PREFIX
 from .errors import PenstockError
+from .exhaustion import disk_full, end_if_out_of_memory, end_without_memory
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,6 +39,12 @@ def main() -> None:
         sys.stderr.close()
     except ValueError as error:
         _leave(_settings_error(error), MISUSED)
+    except MemoryError:
+        end_without_memory()
+    except OSError as error:
+        if (text := disk_full(error)) is None:
+            raise
+        _leave(text, FAILED)
 
 
 def _command() -> Callable[[], None]:
@@ -176,12 +183,20 @@ async def _until_signalled(service: Coroutine[object, object, None]) -> None:
     import asyncio
 
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(service)
+    loop.set_exception_handler(_nobody_took)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     try:
         await task
     except asyncio.CancelledError:
         logging.getLogger(__name__).debug("stopped by a signal")
+
+
+def _nobody_took(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """An error that a task or callback ended with, and that nobody waits for."""
+    error = context.get("exception")
+    end_if_out_of_memory(error if isinstance(error, BaseException) else None)
+    loop.default_exception_handler(context)
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

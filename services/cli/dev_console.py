@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,10 @@ _COLOURS = {
 }
 _NAME_WIDTH = 8
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+#: What the kernel does to a process for want of memory, and what libraries do that get none.
+_WITHOUT_MEMORY = (signal.SIGKILL, signal.SIGABRT)
 
 
 class DevConsole:
@@ -63,7 +68,7 @@ class DevConsole:
     def died(self, name: str, exit_code: int, last_lines: Sequence[str], restart_in: float | None) -> None:
         self._running.ready[name] = False
         self._update_file()
-        how = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
+        how = _end(exit_code)
         if restart_in is None:
             self._print(name, Text(f"{how} and cannot run like this:", style="bold red"))
         else:
@@ -89,3 +94,10 @@ class DevConsole:
                 text = text.removeprefix(name).lstrip(": ")
                 self._console.print(f"  {name:<18} {text}", highlight=False, soft_wrap=True)
         self._console.print("  Ctrl-C stops all of it.\n", style="dim")
+
+
+def _end(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    hint = " (for want of memory, perhaps: give it more)" if -exit_code in _WITHOUT_MEMORY else ""
+    return f"was ended by signal {-exit_code}{hint}"

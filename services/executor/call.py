@@ -18,6 +18,7 @@ from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import ConnectTimeoutError, DetailedPyreqwestError, NetworkError
 from pyreqwest.response import Response
 
+from ..exhaustion import end_if_out_of_memory
 from ..messages.signature import canonical, sign
 from ..runs.replies import MAX_RESPONSE_BYTES, Reply, parse_reply, response_too_large, unreachable
 from ..settings import ExecutorSettings
@@ -83,6 +84,7 @@ class HttpCaller:
         except DetailedPyreqwestError as error:
             return _failed(request, _innermost(error))
         except Exception as error:  # a port that never raises: one odd URL must not stop the partition
+            end_if_out_of_memory(error)
             return _failed(request, f"{type(error).__name__}: {error}")
 
     async def close(self) -> None:
@@ -126,7 +128,11 @@ class HttpCaller:
             location = _header(response, "location") if response.status in _REDIRECTS else None
             if location:
                 return urljoin(url, location)
-            body = await read_body(response, MAX_RESPONSE_BYTES)
+            try:
+                body = await read_body(response, MAX_RESPONSE_BYTES)
+            except NetworkError as error:
+                # The app has answered, so its connection was not stale: a further call is for the run's rules to count.
+                return _failed(request, _innermost(error))
             if body is None:
                 return response_too_large()
             return parse_reply(response.status, _headers(response), body, int(self._clock() * 1000))

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from ..errors import InvalidInput
+from ..exhaustion import end_if_out_of_memory
 from ..functions.config import FunctionConfig
 from ..functions.table import FunctionTable
 from ..messages.ids import FunctionKey, JobId, RunId
@@ -169,7 +170,8 @@ class CallQueue:
         fact: Fact | None
         try:
             fact = await self._fact(waiting)
-        except Exception:
+        except Exception as error:
+            end_if_out_of_memory(error)
             log.exception("run %s: the owner is to look at %s again", waiting.run_id, waiting.job_id)
             fact = JobDue(waiting.job_id)
         # Forgotten before it is answered, so that the answer's own effects can call for this job again.
@@ -214,6 +216,7 @@ class CallQueue:
             config = self._config(run)
             request = None if config is None else self._request(config, run, job, request_id)
         except Exception as error:  # one odd function or step must end in an error, not in silence
+            end_if_out_of_memory(error)
             log.exception("run %s: no request can be made for %s", run.id, job.job_id)
             return Failed(error_text("InvalidRequest", f"no request can be made for this call: {error!r}"))
         if request is None:

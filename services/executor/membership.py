@@ -16,6 +16,7 @@ from typing import Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ..errors import Unavailable
+from ..exhaustion import end_if_out_of_memory
 from ..kafka import clients
 from ..settings import KafkaSettings
 
@@ -96,7 +97,8 @@ class GroupMember:
         while self._open:
             try:
                 message = consumer.poll(0.5)
-            except Exception:  # without this thread the group would take us for alive and idle for minutes
+            except Exception as error:  # without this thread the group would take us for alive and idle for minutes
+                end_if_out_of_memory(error)
                 log.exception("taking part in the group failed; going on")
                 time.sleep(0.2)
                 continue

@@ -20,6 +20,7 @@ from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, DetailedPyre
 from pyreqwest.http import Url
 from pyreqwest.response import Response
 
+from ..exhaustion import end_if_out_of_memory
 from ..runs.gateway import MAX_RESPONSE_BYTES, MIB, OutboundRequest
 from ..runs.outcomes import NotSent, Outcome, Responded
 from ..settings import ExecutorSettings
@@ -64,6 +65,7 @@ class HttpSender:
         except DetailedPyreqwestError as error:
             return NotSent(_why(error), retriable=True)
         except Exception as error:  # a port that never raises; what it says may hold the URL, hence its kind alone
+            end_if_out_of_memory(error)
             log.warning("a request to %s failed: %s", request.host, type(error).__name__)
             return NotSent(f"it cannot be sent ({type(error).__name__})", retriable=False)
 

@@ -30,7 +30,7 @@ class Expression:
         """
         try:
             return self._closure(Scope({"event": event, "async": async_event}, now_ms))
-        except EvaluationFailed:
+        except (EvaluationFailed, MemoryError):
             raise
         except Exception as error:  # a shape nobody thought of must cost one match, not the service
             raise EvaluationFailed(f"{type(error).__name__}: {error}") from error

@@ -72,6 +72,8 @@ def split(text: str, event: Json) -> Split | None:
     try:
         holds = all(_holds(fixed(scope), parts) for fixed in parts.fixed)
         values = [(equality.path, equality.operand(scope)) for equality in parts.equalities] if holds else []
+    except MemoryError:
+        raise
     except Exception:  # an error in any conjunct is no match, whatever the others say
         return None
     return _split(text, event, parts, values) if holds else None

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ..errors import InvalidSettings, Unavailable
+from ..exhaustion import explained
 from ..messages.ids import ulid
 from .migrations import alter, can_alter, fill
 from .tables import SCHEMA_VERSION, metadata, model
@@ -36,7 +37,7 @@ def writer_engine(database_url: str) -> Engine:
     if _is_sqlite(url):
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, pool_size=1, max_overflow=1)
+        engine = create_engine(url, pool_size=1, max_overflow=1, hide_parameters=True)
         event.listen(engine, "connect", _set_up_sqlite)
         return engine
     return _server_engine(url, pool_size=1, max_overflow=1)
@@ -49,7 +50,7 @@ def reader_engine(database_url: str) -> Engine:
         return _server_engine(url, pool_size=4, max_overflow=0).execution_options(postgresql_readonly=True)
     # Opened by URI, so that a missing file is not made: an empty database would hide that history has not started.
     uri = url.set(database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"})
-    engine = create_engine(uri, pool_size=4, max_overflow=0, pool_timeout=10)
+    engine = create_engine(uri, pool_size=4, max_overflow=0, pool_timeout=10, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite_reader)
     return engine
 
@@ -69,7 +70,12 @@ def prepare(engine: Engine, users: UserNames | None = None) -> str:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             return _brought_up_to_date(connection, users or UserNames())
     except DBAPIError as error:
-        raise Unavailable(f"the history database does not answer: {error.orig}") from error
+        raise Unavailable(f"the history database does not answer: {trouble(error)}") from error
+
+
+def trouble(error: DBAPIError) -> str:
+    """What the database says is wrong, and what to do when that is a full disk."""
+    return explained(str(error.orig), "the history database")
 
 
 def _brought_up_to_date(connection: Connection, users: UserNames) -> str:
@@ -132,6 +138,8 @@ def _server_engine(url: URL, pool_size: int, max_overflow: int) -> Engine:
             max_overflow=max_overflow,
             pool_pre_ping=True,
             pool_timeout=10,
+            # What users sent stays out of errors, and thereby out of logs.
+            hide_parameters=True,
             connect_args={"connect_timeout": 5},
         )
     except ModuleNotFoundError as error:

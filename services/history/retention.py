@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..errors import Unavailable
 from ..messages.ids import ulid
+from .database import trouble
 from .tables import attempts, dead_letters, event_users, events, jobs, run_events, run_users, runs, steps
 
 PORTION = 500
@@ -57,7 +58,7 @@ class Retention:
             with self._engine.begin() as connection:
                 looked, gone = self._portion(connection, now_ms)
         except DBAPIError as error:
-            raise Unavailable(f"the history database does not delete what is old: {error.orig}") from error
+            raise Unavailable(f"the history database does not delete what is old: {trouble(error)}") from error
         spent = self._clock() - began
         self._next = began + (spent * (1 + _PAUSE_FACTOR) if looked else REST_SECONDS)
         return gone

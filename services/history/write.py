@@ -19,6 +19,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from ..errors import Fenced, Unavailable
 from .changes import changed_ids
+from .database import trouble
 from .rows import ENDED_COLUMNS, STARTED_COLUMNS, Row, Rows
 from .tables import (
     apps,
@@ -71,7 +72,7 @@ class HistoryWriter:
             with self._engine.connect() as connection:
                 rows = connection.execute(query.where(offsets.c.cluster == self._cluster)).all()
         except DBAPIError as error:
-            raise Unavailable(f"the history database does not answer: {error.orig}") from error
+            raise Unavailable(f"the history database does not answer: {trouble(error)}") from error
         return {(row.topic, row.partition): row.next_offset for row in rows}
 
     def write(self, rows: Rows, moves: Sequence[Move]) -> None:
@@ -90,7 +91,7 @@ class HistoryWriter:
             except (DataError, IntegrityError):
                 self._transaction(rows, moves, careful=True)
         except DBAPIError as error:
-            raise Unavailable(f"the history database does not take the batch: {error.orig}") from error
+            raise Unavailable(f"the history database does not take the batch: {trouble(error)}") from error
 
     def _transaction(self, rows: Rows, moves: Sequence[Move], careful: bool) -> None:
         with self._engine.begin() as connection:
@@ -125,6 +126,8 @@ class HistoryWriter:
         return {f"at_{name}": value for name, value in row.items()} | {"expected": move.expected}
 
 
+#: Columns by which a row is found.
+_NAMES = frozenset(("id", "run_id", "event_id", "job_id", "step_id", "key", "topic", "partition", "offset"))
 _NOTE = (
     text("UPDATE penstock_model SET changes = changes + 1"),
     text("INSERT INTO changes (sequence, written_at, ids) SELECT changes, :now, :ids FROM penstock_model"),
@@ -225,4 +228,15 @@ def _one_by_one(connection: Connection, statement: _Prepared, changes: Sequence[
             with connection.begin_nested():
                 statement.execute(connection, [change])
         except (DataError, IntegrityError) as error:
-            log.error("the history database refuses a row, it is left out: %s: %s", str(change)[:500], error.orig)
+            log.error("the history database refuses a row, it is left out: %s: %s", _named(change), _kind(error))
+
+
+def _named(change: Row) -> str:
+    """Which row it is. What else is in it was sent by users, and is not for logs."""
+    told = {name: str(value)[:100] for name, value in change.items() if name in _NAMES and value is not None}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
+
+
+def _kind(error: DBAPIError) -> str:
+    """What the database calls the error; its text quotes values."""
+    return f"{type(error.orig).__name__} {getattr(error.orig, 'sqlstate', None) or ''}".strip()

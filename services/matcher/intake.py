@@ -24,6 +24,7 @@ from functools import partial
 from typing import Protocol
 
 from ..errors import Unavailable, UndecodableRecord
+from ..exhaustion import end_if_out_of_memory
 from ..functions.table import FunctionTable
 from ..functions.triggering import Conditions
 from ..kafka.produce import Outgoing
@@ -98,6 +99,7 @@ class Intake:
         except Unavailable:
             raise
         except Exception as error:  # one record must not stop all others, and must not vanish either
+            end_if_out_of_memory(error)
             log.exception("matching %s/%s@%s failed", arrival.topic, arrival.partition, arrival.offset)
             reason = f"the matcher failed on this event, please report it: {error!r}"
         log.warning("%s/%s@%s is a dead letter: %s", arrival.topic, arrival.partition, arrival.offset, reason)

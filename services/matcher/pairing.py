@@ -18,6 +18,7 @@ from functools import partial
 from itertools import chain
 
 from ..errors import Unavailable, UndecodableRecord
+from ..exhaustion import end_if_out_of_memory
 from ..kafka.produce import Outgoing
 from ..messages.codec import Codec
 from ..messages.incoming import Arrival
@@ -128,6 +129,7 @@ class Pairing:
         except Unavailable:  # the state's trouble, not the record's: the table is opened anew
             raise
         except Exception as error:  # one record must not stop all others, and must not vanish either
+            end_if_out_of_memory(error)
             log.exception("pairing %s/%s@%s failed", arrival.topic, arrival.partition, arrival.offset)
             reason = f"the matcher failed on this record, please report it: {error!r}"
         else:

@@ -125,6 +125,8 @@ class Codec:
                 source, writer, record_type.parsed if writer is not record_type.parsed else None
             )
             return record_type.build(row)  # type: ignore[arg-type]
+        except MemoryError:  # says nothing about the bytes
+            raise
         except Exception as error:  # fastavro raises whatever the bytes make it stumble over
             raise UndecodableRecord(f"broken {record_type.cls.__name__} record: {error!r}") from error
 

@@ -255,5 +255,7 @@ def _read_avro(value: bytes, schema: WriterSchema) -> Any:
     source.seek(5)
     try:
         return fastavro.schemaless_reader(source, schema.parsed, None)  # type: ignore[arg-type]
+    except MemoryError:  # says nothing about the bytes
+        raise
     except Exception as error:  # fastavro raises whatever the bytes make it stumble over
         raise UndecodableRecord(f"the bytes are not a {schema.name} as the registry knows it: {error!r}") from error

@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 from confluent_kafka import KafkaException, Message
 
 from ..errors import PenstockError, Unavailable, UndecodableRecord
+from ..exhaustion import end_if_out_of_memory
 from ..functions.table import FunctionTable
 from ..kafka.arrivals import arrival_of
 from ..kafka.produce import Outgoing
@@ -132,6 +133,7 @@ class Carrier:
         except PenstockError as error:
             await self._record_end("Failed", str(error))
         except Exception as error:
+            end_if_out_of_memory(error)
             log.exception("replay %s failed", self._asked.id)
             await self._record_end("Failed", f"a fault in the replayer, please report it: {error!r}")
 

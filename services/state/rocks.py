@@ -30,6 +30,7 @@ from rocksdict import (
 )
 
 from ..errors import Unavailable
+from ..exhaustion import SIGNS_OF_A_FULL_DISK, explained
 from .store import Change
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,9 @@ _PLACE = struct.Struct(">qq")
 _PAIRS_PER_READ = 256
 _DAMAGED = "DAMAGED"
 _NOT_OURS_TO_EMPTY = (
+    *SIGNS_OF_A_FULL_DISK,
     "while lock file",
     "lock hold by",
-    "no space left",
     "permission denied",
     "too many open files",
     "read-only file system",
@@ -115,14 +116,22 @@ class RocksPartition:
 
     def clear(self) -> None:
         """Start over in a new folder; a crash in between leaves either everything or nothing."""
-        self._db.close()
+        self._let_go()
         self._store.discard(self._partition)
         self._db = self._store.database(self._partition)
         self._offset, self._at = -1, 0
 
     def close(self) -> None:
-        self._db.close()
+        self._let_go()
         self._store.closed(self._partition)
+
+    def _let_go(self) -> None:
+        """Close the database, which writes what is in memory: on a full disk it cannot, and is closed all the same.
+        What is lost by that is read again from the changelog."""
+        try:
+            self._db.close()
+        except Exception as error:
+            log.warning("the state of partition %s was closed unwritten: %s", self._partition, error)
 
     def _read(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         if start >= end:
@@ -163,7 +172,9 @@ class RocksPartition:
             ) from error
         if "corruption" in str(error).lower():
             self._store.condemn(self._partition)
-        raise Unavailable(f"state of partition {self._partition}: {error}; close and reopen it") from error
+        raise Unavailable(
+            f"state of partition {self._partition}: {self._store.advice(str(error))}; close and reopen it"
+        ) from error
 
 
 class RocksStore:
@@ -201,7 +212,7 @@ class RocksStore:
         except Exception as error:
             reason = str(error)
         if any(sign in reason.lower() for sign in _NOT_OURS_TO_EMPTY):
-            raise Unavailable(f"cannot open the state in {path}: {reason}")
+            raise Unavailable(f"cannot open the state in {path}: {self.advice(reason)}")
         self._put_aside(partition, reason)
         return self._connect(path)
 
@@ -215,6 +226,10 @@ class RocksStore:
     def condemn(self, partition: int) -> None:
         """Have the next opening start from empty."""
         (self._path(partition) / _DAMAGED).touch()
+
+    def advice(self, reason: str) -> str:
+        """RocksDB's reason, with what to do about it where that is known."""
+        return explained(reason, self._folder.absolute())
 
     def closed(self, partition: int) -> None:
         """A partition says that it is done with."""
