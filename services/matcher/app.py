@@ -124,7 +124,6 @@ def options(settings: MatcherSettings, kafka: KafkaSettings) -> dict[str, Any]:
         "stream_recovery_delay": 0.0,
         "stream_buffer_maxsize": settings.matcher_buffer_events,
         "broker_session_timeout": kafka.kafka_session_timeout_ms / 1000,
-        "broker_heartbeat_interval": clients.HEARTBEAT_MS / 1000,
         "broker_commit_interval": 1.0,
         "worker_redirect_stdouts": False,
     }

@@ -22,7 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from ..errors import Fenced, Unavailable
-from ..kafka.clients import MAX_MESSAGE_BYTES
+from ..kafka.clients import HEARTBEAT_MS, MAX_MESSAGE_BYTES
 from ..settings import KafkaSettings
 from .acknowledgements import Place
 
@@ -123,7 +123,7 @@ def consumer_options(settings: KafkaSettings, group: str) -> dict[str, Any]:
         "partition_assignment_strategy": [RangePartitionAssignor],
         "session_timeout_ms": settings.kafka_session_timeout_ms,
         "rebalance_timeout_ms": 30_000,
-        "heartbeat_interval_ms": max(settings.kafka_session_timeout_ms // 4, 500),
+        "heartbeat_interval_ms": HEARTBEAT_MS,
         "fetch_max_wait_ms": FETCH_WAIT_MS,
         "fetch_max_bytes": FETCH_BYTES,
         "max_partition_fetch_bytes": MAX_MESSAGE_BYTES,

@@ -16,7 +16,7 @@ def test_only_committed_records_are_read_and_nothing_is_committed_unasked() -> N
     assert made["isolation_level"] == "read_committed"
     assert made["enable_auto_commit"] is False
     assert made["auto_offset_reset"] == "earliest"
-    assert (made["session_timeout_ms"], made["heartbeat_interval_ms"]) == (8000, 2000)
+    assert (made["session_timeout_ms"], made["heartbeat_interval_ms"]) == (8000, 300)
     assert made["ssl_context"] is None
 
 
