@@ -2,6 +2,7 @@
 
 `programs` makes them and knows their outcome, `usercode` is what an SDK would answer for them, `reckoning` compares;
 these three are pure, and the simulation plays the same seeds with them. The rest is for a real installation:
-`served` is the app (with its `mischief`), `errands` what the world outside does (events, signals, cancellations),
-`watch` follows the changelog, `stuck` notices when nothing goes on, `rounds` puts one seed together.
+`served` is the app's server and `mischief` its bad days; `outside` starts runs, gives them what they wait for and
+cancels some, by `errands`; `watch` follows the changelog, `stuck` says what is known when nothing goes on; `rounds`
+puts one seed together, `verify` many.
 """

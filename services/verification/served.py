@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..web import EmbeddedServer
-from .usercode import Answer, Call
+from .programs import RETRIES
+from .usercode import Answer, Call, UserCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,24 @@ def registration(app: str, url: str, functions: list[dict[str, object]]) -> dict
         "sdk": "py:v0",
         "v": "0.1",
         "functions": functions,
+    }
+
+
+def functions_of(code: UserCode, url: str) -> list[dict[str, object]]:
+    """The functions of an app that is served at the URL, as SDKs describe them."""
+    return [_function(code, program.number, program.cancellable, url) for program in code.programs]
+
+
+def _function(code: UserCode, number: int, cancellable: bool, url: str) -> dict[str, object]:
+    slug = code.slug(number)
+    runtime = {"type": "http", "url": f"{url}?fnId={slug}&stepId=step"}
+    cancel = {"cancel": [{"event": code.stop, "if": "async.data.k == event.data.k"}]} if cancellable else {}
+    return {
+        "id": slug,
+        "name": slug,
+        "triggers": [{"event": code.trigger(number)}],
+        "steps": {"step": {"id": "step", "name": "step", "runtime": runtime, "retries": {"attempts": RETRIES}}},
+        **cancel,
     }
 
 

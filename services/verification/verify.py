@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ..kafka.schema_registry import wait_for_codec
 from .errands import Errands, Installation
-from .rounds import Counts, Place, Plan, Round
+from .plan import Counts, Plan
+from .rounds import Place, Round
 from .served import ServedApps
 from .stuck import Describe
 from .watch import ChangelogWatch

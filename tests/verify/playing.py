@@ -12,7 +12,7 @@ from penstock.cli.cluster import Cluster
 from penstock.cli.ports import free_port
 from penstock.settings import ClientSettings
 from penstock.verification.errands import Installation
-from penstock.verification.rounds import Counts, Plan
+from penstock.verification.plan import Counts, Plan
 from penstock.verification.verify import Listening, Seeds, verify
 from tests.stack import Stack, wait_until
 

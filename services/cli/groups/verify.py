@@ -48,7 +48,8 @@ def verify(
 
     from ...settings import ClientSettings, KafkaSettings
     from ...verification.errands import Installation, Rejected
-    from ...verification.rounds import Plan, Violation
+    from ...verification.plan import Plan
+    from ...verification.rounds import Violation
     from ...verification.stuck import Stuck
     from ...verification.verify import Listening, Seeds
     from ...verification.verify import verify as play
