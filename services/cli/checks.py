@@ -16,6 +16,7 @@ from ..kafka.topics import check_topics
 from ..messages.codec import Codec
 from ..messages.records import Event
 from ..messages.topics import DAY_MS
+from ..runs.gateway import shown_url
 from ..settings import ExecutorSettings, KafkaSettings
 from .cluster import Cluster, Lag, Topic
 from .exit_codes import NotFound
@@ -110,7 +111,7 @@ def registry(kafka: KafkaSettings) -> Iterator[Finding]:
         yield Finding("ok", "schema registry", "none is configured; records carry their schemas' fingerprints")
         return
     codec(connect(kafka))
-    yield Finding("ok", "schema registry", f"{kafka.schema_registry_url} knows our schemas")
+    yield Finding("ok", "schema registry", f"{shown_url(kafka.schema_registry_url)} knows our schemas")
 
 
 def services(members: dict[str, int], kafka: KafkaSettings) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import httpx
 import orjson
 
 from ..errors import Unavailable
+from ..runs.gateway import shown_url
 from ..settings import ClientSettings
 from .exit_codes import NotFound, Refused
 
@@ -24,11 +25,12 @@ class Server:
     """A running Penstock. Close it, or use it in a `with` statement."""
 
     def __init__(self, settings: ClientSettings, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = settings.url.rstrip("/")
+        #: As people may see it: the setting may hold credentials.
+        self.url = shown_url(settings.url).rstrip("/") or "the server"
         self._settings = settings
         headers = {"authorization": f"Bearer {settings.signing_key}"} if settings.signing_key else {}
         self._client = httpx.Client(
-            base_url=self.url,
+            base_url=settings.url.rstrip("/"),
             headers=headers,
             timeout=settings.client_timeout_seconds,
             trust_env=False,

@@ -16,6 +16,7 @@ from ..expressions.expression import compile_expression
 from ..functions.registration import parse_registration
 from ..keys import SigningKeys
 from ..messages.ids import app_uuid
+from ..runs.gateway import shown_url
 from .answers import answer, error_answer
 from .bodies import BodyReader
 from .registrar import Registrar
@@ -53,7 +54,9 @@ class RegistrationApi:
             return error_answer(400, str(error))
         modified = await self.registrar.register(wanted)
         if modified:
-            log.info("app %s registered %d functions, served at %s", wanted.app, len(wanted.functions), wanted.url)
+            log.info(
+                "app %s registered %d functions, served at %s", wanted.app, len(wanted.functions), shown_url(wanted.url)
+            )
         ids = {"app_id": str(app_uuid(wanted.app)), "sync_id": str(uuid.uuid4())}
         return answer(200, {"ok": True, "modified": modified, **ids})
 

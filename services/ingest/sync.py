@@ -21,6 +21,7 @@ from ..expressions.expression import compile_expression
 from ..functions.registration import parse_in_band
 from ..functions.sync import same_place
 from ..messages.signature import canonical, sign
+from ..runs.gateway import shown_url
 from ..settings import ServerSettings
 from .registrar import Registrar
 
@@ -104,7 +105,7 @@ class AppSync:
         except PenstockError as error:
             await self._failed(url, progress, str(error))
         except Exception:
-            log.exception("syncing %s failed", url)
+            log.exception("syncing %s failed", shown_url(url))
         finally:
             progress.running = False
             progress.idle.set()
@@ -148,7 +149,11 @@ class AppSync:
         progress.last_body = answer
 
     def _headers(self, body: bytes) -> dict[str, str]:
-        headers = {"content-type": "application/json", "x-inngest-server-kind": self._settings.mode}
+        headers = {
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+            "x-inngest-server-kind": self._settings.mode,
+        }
         if self._settings.signing_key:
             headers["x-inngest-signature"] = sign(self._settings.signing_key, body, self._now() // 1000)
             headers[SYNC_KIND] = IN_BAND
@@ -156,12 +161,12 @@ class AppSync:
 
     def _succeeded(self, url: str, progress: _Progress) -> None:
         if progress.error is not None:
-            log.info("synced %s again", url)
+            log.info("synced %s again", shown_url(url))
         progress.error = None
 
     async def _failed(self, url: str, progress: _Progress, error: str) -> None:
         if error != progress.error:
-            log.warning("cannot sync %s: %s", url, error)
+            log.warning("cannot sync %s: %s", shown_url(url), error)
         progress.error = error
         if time.monotonic() - progress.recorded_at < RECORD_FAILURE_SECONDS:
             return
@@ -169,7 +174,7 @@ class AppSync:
             await self._registrar.sync_failed(url, error)
             progress.recorded_at = time.monotonic()
         except PenstockError as unwritten:
-            log.warning("the failed sync of %s could not be recorded: %s", url, unwritten)
+            log.warning("the failed sync of %s could not be recorded: %s", shown_url(url), unwritten)
 
 
 @asynccontextmanager
@@ -189,6 +194,9 @@ async def _readable(
 
 
 async def _bounded(response: httpx.Response) -> bytes:
+    """The answer as it came: it was not asked for packed, and unpacking has no bound."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise SyncFailed("the app's answer is compressed, which was not asked for (accept-encoding: identity)")
     answer = bytearray()
     async for chunk in response.aiter_bytes():
         answer += chunk

@@ -60,7 +60,7 @@ class FunctionRegistry:
             try:
                 self.table.apply(record, at)
             except (KeyError, ValueError, TypeError) as error:
-                log.warning("%s, offset %s: passed over: %r: %s", self._topic, at, error, str(record)[:200])
+                log.warning("%s, offset %s: %s passed over: %r", self._topic, at, type(record).__name__, error)
         self.table.offset = max(self.table.offset, offset)
         if taken:
             for listener in self._listeners:
