@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..errors import InvalidReply, LimitExceeded
 from ..keys import SigningKeys
 from ..messages.ids import FunctionKey, JobId, RunId, is_ulid, run_partition, signal_partition
+from ..messages.records import SignalClaimed
 from ..runs.checkpoints import HINTS, RESULTS
 from ..runs.facts import CancelRequested, Fact, StepsCheckpointed
 from ..runs.replies import parse_ops
@@ -27,8 +28,11 @@ from ..runs.run import Run
 from .arrivals import RunFact, SignalSent
 from .ownership import Ownership
 from .partition import PartitionOwner
+from .signals import was_taken
 
 COMMIT_TIMEOUT_SECONDS = 10.0
+#: Between two looks whether a run has come to a signal, which is there within milliseconds as a rule.
+SIGNAL_LOOK_SECONDS = 0.01
 #: More than ingest passes on by default: its own bound is the one that SDKs are told of.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
@@ -106,6 +110,7 @@ class OwnerApi:
             Route("/runs/{run_id}/cancel", self.cancel, methods=["POST"]),
             Route("/runs/{run_id}/checkpoint", self.checkpoint, methods=["POST"]),
             Route("/signals", self.signal, methods=["POST"]),
+            Route("/runs/{run_id}/signal", self.signal_taken, methods=["GET"]),
             Route("/deduplicated", self.deduplicated, methods=["GET"]),
         ]
 
@@ -176,7 +181,10 @@ class OwnerApi:
         return _json(200, b"{}")
 
     async def signal(self, request: Request) -> Response:
-        """Hand a signal to the run that waits for it; answered when that is committed. 404 when nobody waits."""
+        """Hand a signal to the run that waits for it; answered when that is committed. 404 when nobody waits.
+
+        Whether the run takes it is decided by the run's owner: see `signal_taken`.
+        """
         try:
             sent = _decode_signal(await _body(request))
         except (LimitExceeded, ClientDisconnect) as error:
@@ -186,16 +194,37 @@ class OwnerApi:
         owner = self.ownership.owner(signal_partition(sent.signal, self.partitions))
         if owner is None:
             return _error(421, "this executor does not own the signal's partition")
-        reached: asyncio.Future[RunId | None] = asyncio.get_running_loop().create_future()
-        owner.put(SignalSent(sent.signal, bytes(sent.data).decode(), partial(_settle, reached)))
+        handed: asyncio.Future[SignalClaimed | None] = asyncio.get_running_loop().create_future()
+        owner.put(SignalSent(sent.signal, bytes(sent.data).decode(), partial(_settle, handed)))
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-                run_id = await reached
+                claim = await handed
         except TimeoutError:
             return _error(503, "the signal could not be committed in time; it may arrive nevertheless")
-        if run_id is None:
+        if claim is None:
             return _error(404, f"no run waits for the signal {sent.signal[:200]!r}")
-        return _json(200, orjson.dumps({"run_id": run_id}))
+        return _json(200, orjson.dumps({"run_id": claim.run_id, "job_id": claim.job_id}))
+
+    async def signal_taken(self, request: Request) -> Response:
+        """Has a signal that was handed to this wait ended it? Answered when that is decided; 410 for an unknown run.
+
+        Not, when the wait timed out, or the run ended, before the signal arrived.
+        """
+        owner = self._owner(request)
+        if isinstance(owner, Response):
+            return owner
+        job_id = JobId(request.query_params.get("job_id", ""))
+        for _ in range(round(COMMIT_TIMEOUT_SECONDS / SIGNAL_LOOK_SECONDS)):
+            run = owner.load(RunId(request.path_params["run_id"]))
+            if run is None:
+                return _error(410, "the run has ended, and its state is purged")
+            taken = was_taken(run, job_id)
+            if taken is not None:
+                return _json(200, orjson.dumps({"taken": taken}))
+            if owner.closed:
+                return _error(421, "this executor does not own the run's partition any more")
+            await asyncio.sleep(SIGNAL_LOOK_SECONDS)
+        return _error(503, "the run has not come to the signal in time; it may take it nevertheless")
 
     async def deduplicated(self, request: Request) -> Response:
         """Which run a function has started for an event id (or another key) within a day. 404 while it has none."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from ..messages.ids import RunId
-from ..messages.records import CancelRun, InvokedRunEnded, Record, ResumeRun, SignalAnswered, StartRun
+from ..messages.records import CancelRun, InvokedRunEnded, Record, ResumeRun, SignalAnswered, SignalClaimed, StartRun
 from ..runs.facts import (
     CallAnswered,
     CancelRequested,
@@ -53,12 +53,12 @@ class StateDue:
 class SignalSent:
     """Somebody sends a signal that this partition decides about; `data` is JSON text.
 
-    `applied` is told, after the commit, which run it reached, or None.
+    `applied` is told, after the commit, to whose wait it was handed, or None.
     """
 
     signal: str
     data: str
-    applied: Callable[[RunId | None], None]
+    applied: Callable[[SignalClaimed | None], None]
 
 
 @dataclass(frozen=True, slots=True)

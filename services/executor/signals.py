@@ -6,8 +6,9 @@ A signal has at most one waiting run. Whoever sends it is told that run, or that
 from __future__ import annotations
 
 from ..messages import keys
-from ..messages.ids import RunId
+from ..messages.ids import JobId, StepId
 from ..messages.records import ClaimSignal, ReleaseSignal, SignalAnswered, SignalClaimed
+from ..runs.run import Run
 from .runstore import Draft
 
 
@@ -36,14 +37,26 @@ def release(command: ReleaseSignal, draft: Draft, now: int) -> None:
         _forget(holder, draft)
 
 
-def send(signal: str, data: str, draft: Draft, now: int) -> RunId | None:
-    """Hand the signal to the run that waits for it; None when nobody does. `data` is JSON text."""
+def send(signal: str, data: str, draft: Draft, now: int) -> SignalClaimed | None:
+    """Hand the signal to the run that waits for it: the claim; None when nobody waits. `data` is JSON text.
+
+    Handed over is not taken: the wait may have timed out, and the release of the claim be under way. The run's owner
+    knows (`was_taken`).
+    """
     holder = holder_of(signal, draft, now)
     if holder is None:
         return None
     draft.send(SignalAnswered(signal, holder.run_id, holder.job_id, "sent", data))
     _forget(holder, draft)
-    return holder.run_id
+    return holder
+
+
+def was_taken(run: Run, job_id: JobId) -> bool | None:
+    """Whether a signal that was handed to this wait of the run has ended it; None while that is not decided."""
+    if job_id in run.jobs:
+        return None
+    result = run.steps.get(StepId(job_id.removeprefix("signal/")))
+    return result is not None and result.output != "null"
 
 
 def holder_of(signal: str, draft: Draft, now: int) -> SignalClaimed | None:

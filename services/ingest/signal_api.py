@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import orjson
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ..errors import InvalidInput, LimitExceeded, Unavailable
-from ..messages.ids import signal_partition
+from ..messages.ids import RunId, run_partition, signal_partition
 from ..messages.payload import PayloadLimits, parse_json
 from .answers import enveloped, error_answer
 from .bodies import BodyReader
@@ -23,7 +24,7 @@ LIMITS = PayloadLimits()
 
 @dataclass(frozen=True, slots=True)
 class SignalApi:
-    """Answers when the signal is committed to its run; 404, which is no failure, when no run waits."""
+    """Answers when the run has taken the signal; 404, which is no failure, when no run waits (any more)."""
 
     forwarding: Forwarding
     bodies: BodyReader
@@ -43,7 +44,20 @@ class SignalApi:
             return error_answer(404, f"no run waits for the signal {signal[:200]!r}; it is not kept for later")
         if found.status_code != 200:
             raise Unavailable(f"the signal's owner answered {found.status_code}: {found.text[:200]}")
-        return enveloped({"run_id": found.json()["run_id"]}, self.now())
+        handed = found.json()
+        run_id, job_id = RunId(handed["run_id"]), handed["job_id"]
+        if not await self._taken(run_id, job_id):
+            return error_answer(404, f"run {run_id} waited for the signal, but no longer when it came; it is not kept")
+        return enveloped({"run_id": run_id}, self.now())
+
+    async def _taken(self, run_id: RunId, job_id: str) -> bool:
+        """What the run's owner says: it alone decides between the signal and the end of the wait."""
+        owner = run_partition(run_id, self.partitions)
+        path = f"/runs/{run_id}/signal?{urlencode({'job_id': job_id})}"
+        found = await self.forwarding.answer(Question(owner, "GET", path))
+        if found.status_code != 200:
+            raise Unavailable(f"the signal was handed to run {run_id}, whose owner says: {found.text[:200]}")
+        return bool(found.json()["taken"])
 
 
 def _read(body: bytes) -> tuple[str, bytes]:

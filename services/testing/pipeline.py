@@ -24,6 +24,7 @@ from ..messages.records import (
     Record,
     ReleaseSignal,
     SignalAnswered,
+    SignalClaimed,
     StartRun,
     Wait,
 )
@@ -74,10 +75,10 @@ class Pipeline:
 
     def signal(self, name: str, data: str) -> RunId | None:
         """Hand a signal (JSON text) to the run that waits for it; None when nobody does."""
-        reached: list[RunId | None] = []
-        self._inbox.append(SignalSent(name, data, reached.append))
+        handed: list[SignalClaimed | None] = []
+        self._inbox.append(SignalSent(name, data, handed.append))
         self._work()
-        return reached[0]
+        return None if (claim := handed[0]) is None else claim.run_id
 
     def functions_changed(self) -> None:
         """The table says something new."""

@@ -15,7 +15,7 @@ from penstock.functions.table import FunctionTable
 from penstock.kafka.produce import Outgoing
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, RunId, record_event_id, run_partition, signal_partition
-from penstock.messages.records import Event, Function, RunEnded, RunStarted, StepFinished
+from penstock.messages.records import Event, Function, RunEnded, RunStarted, SignalClaimed, StepFinished
 from penstock.messages.topics import Topics
 from penstock.runs.facts import CancelRequested
 from penstock.runs.replies import Reply, parse_reply
@@ -174,8 +174,8 @@ class World:
         signal = self.code.signal(job.step_id, k)
         owner = self.owners[signal_partition(signal, self.topics.run_partitions)]
 
-        def told(reached: RunId | None) -> None:
-            if reached == run.id:
+        def told(claim: SignalClaimed | None) -> None:
+            if claim is not None and claim.run_id == run.id:
                 self.answered.add(f"{run.id}/{job.step_id}")
 
         owner.put(SignalSent(signal, '{"go":true}', told))

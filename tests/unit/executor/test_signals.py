@@ -6,7 +6,7 @@ from penstock.executor import signals
 from penstock.executor.arrivals import CommandArrived, SignalSent
 from penstock.executor.runstore import Draft, RunStore
 from penstock.messages.ids import JobId, RunId
-from penstock.messages.records import ClaimSignal, ReleaseSignal, SignalAnswered
+from penstock.messages.records import ClaimSignal, ReleaseSignal, SignalAnswered, SignalClaimed
 from penstock.runs.run import Run
 
 from .world import CODEC, T0, App, LogChangelog, World, ended, start, steps
@@ -23,11 +23,15 @@ def claim(run: RunId, *, replace: bool = False, expires_at: int = T0 + 1000, job
     return ClaimSignal("go", run, job, replace, expires_at)
 
 
+def held(run: RunId) -> SignalClaimed:
+    return SignalClaimed("go", run, JOB, T0 + 1000)
+
+
 def test_one_run_waits_and_is_told() -> None:
     """Once: the second sender is told that nobody waits."""
     d = draft(World(App(lambda run, job: steps())))
     signals.claim(claim(A), d, T0)
-    assert signals.send("go", '{"a":1}', d, T0) == A
+    assert signals.send("go", '{"a":1}', d, T0) == held(A)
     assert d.messages == [SignalAnswered("go", A, JOB, "sent", '{"a":1}')]
     assert signals.send("go", "1", d, T0) is None
 
@@ -50,7 +54,7 @@ def test_a_second_run_is_refused() -> None:
     signals.claim(claim(A), d, T0)
     signals.claim(claim(B), d, T0)
     assert d.messages == [SignalAnswered("go", B, JOB, "refused", other_run=A)]
-    assert signals.send("go", "1", d, T0) == A
+    assert signals.send("go", "1", d, T0) == held(A)
 
 
 def test_a_second_run_may_take_over() -> None:
@@ -60,7 +64,7 @@ def test_a_second_run_may_take_over() -> None:
     signals.claim(claim(B, replace=True), d, T0)
     assert d.messages == [SignalAnswered("go", A, JOB, "replaced", other_run=B)]
     signals.release(ReleaseSignal("go", A, JOB), d, T0)
-    assert signals.send("go", "1", d, T0) == B
+    assert signals.send("go", "1", d, T0) == held(B)
 
 
 def test_the_same_claim_may_arrive_twice() -> None:
@@ -82,16 +86,16 @@ async def test_a_claim_ends_by_itself_and_survives_restarts() -> None:
     await world.deliver(first)
     await world.run_until(first, lambda: first._state.get(b"signal/go") is not None)
     await first.close()
-    told: list[RunId | None] = []
+    told: list[SignalClaimed | None] = []
     second = world.owner()
     await second.open()
     second.put(SignalSent("go", "1", told.append))
     await world.run_until(second, lambda: bool(told))
-    assert told == [A]
+    assert told == [held(A)]
     assert world.log.outgoing, "the run's owner is told in the same commit"
     second.put(SignalSent("go", "1", told.append))
     await world.run_until(second, lambda: len(told) == 2)
-    assert told == [A, None]
+    assert told == [held(A), None]
 
 
 async def test_an_unclaimed_signal_writes_nothing() -> None:
@@ -99,7 +103,7 @@ async def test_an_unclaimed_signal_writes_nothing() -> None:
     world = World(App(lambda run, job: steps()))
     owner = world.owner()
     await owner.open()
-    told: list[RunId | None] = []
+    told: list[SignalClaimed | None] = []
     owner.put(SignalSent("go", "1", told.append))
     await world.run_until(owner, lambda: bool(told))
     assert (told, world.log.records) == ([None], [])
@@ -124,7 +128,7 @@ async def test_a_run_waits_and_gets_the_signal() -> None:
     (command,) = [CODEC.decode(each.value or b"") for each in world.log.outgoing]
     assert isinstance(command, ClaimSignal)
     owner.put(CommandArrived(1, command))
-    told: list[RunId | None] = []
+    told: list[SignalClaimed | None] = []
     owner.put(SignalSent("go", '{"ok":true}', told.append))
     await world.run_until(owner, lambda: bool(told))
     answer = CODEC.decode(world.log.outgoing[-1].value or b"")

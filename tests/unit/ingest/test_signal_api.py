@@ -17,19 +17,48 @@ async def send(owner: Answering | None, content: bytes) -> httpx.Response:
         return await http.post("/v1/signals", content=content)
 
 
+def taking(request: httpx.Request, taken: bool = True) -> httpx.Response:
+    """The signal's owner hands it over; the run's owner says whether it was taken."""
+    if request.method == "GET":
+        assert request.url.params["job_id"] == "signal/a b"
+        return httpx.Response(200, json={"taken": taken})
+    return httpx.Response(200, json={"run_id": RUN, "job_id": "signal/a b"})
+
+
+async def test_a_signal_that_meets_the_end_of_its_wait_is_404() -> None:
+    """200 would say that the run has it; it went on without."""
+    answer = await send(lambda request: taking(request, taken=False), b'{"signal": "task/1"}')
+    assert answer.status_code == 404
+    assert f"run {RUN} waited for the signal" in answer.json()["error"]
+
+
+async def test_a_run_whose_owner_does_not_answer_is_503() -> None:
+    """Whether it has the signal is not known, and that is said."""
+
+    def owner(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(503, text="not in time") if request.method == "GET" else taking(request)
+
+    answer = await send(owner, b'{"signal": "task/1"}')
+    assert answer.status_code == 503
+    assert f"handed to run {RUN}" in answer.json()["error"]
+
+
 async def test_a_signal_reaches_its_owner() -> None:
     """Name and data arrive as sent; the answer names the run."""
     seen: list[object] = []
 
     def owner(request: httpx.Request) -> httpx.Response:
-        seen.append((request.method, request.url.path, orjson.loads(request.content)))
-        return httpx.Response(200, json={"run_id": RUN})
+        seen.append((request.method, request.url.path, orjson.loads(request.content or b"null")))
+        return taking(request)
 
     answer = await send(owner, b'{"signal": "task/1", "data": {"ok": true}}')
     assert answer.status_code == 200
     assert answer.json()["data"] == {"run_id": RUN}
     assert answer.json()["metadata"]["fetched_at"].endswith("Z")
-    assert seen == [("POST", "/signals", {"signal": "task/1", "data": {"ok": True}})]
+    assert seen == [
+        ("POST", "/signals", {"signal": "task/1", "data": {"ok": True}}),
+        ("GET", f"/runs/{RUN}/signal", None),
+    ]
     assert 0 <= signal_partition("task/1", 4) < 4
 
 
@@ -39,10 +68,10 @@ async def test_data_may_be_left_out() -> None:
 
     def owner(request: httpx.Request) -> httpx.Response:
         seen.append(request.content)
-        return httpx.Response(200, json={"run_id": RUN})
+        return taking(request)
 
     assert (await send(owner, b'{"signal": "s"}')).status_code == 200
-    assert seen == [b'{"signal":"s","data":null}']
+    assert seen[0] == b'{"signal":"s","data":null}'
 
 
 async def test_nobody_waits_is_404() -> None:
