@@ -35,6 +35,9 @@ class KafkaSettings(_Settings):
     kafka_ssl_key_password: str | None = Field(default=None, repr=False)
     #: A group member that says nothing for this long is taken for dead; the broker allows 6 s and more.
     kafka_session_timeout_ms: int = Field(default=6000, ge=6000, le=300_000)
+    #: A broker that owes an answer for this long is out of reach: its connection is made anew. A connection that is
+    #: half-open (it stands, and bytes vanish) costs at most this, and half of it for one that is just being made.
+    kafka_request_timeout_ms: int = Field(default=10_000, ge=2000, le=300_000)
     #: May carry `user:password@`, so it is not shown as it is; see `shown_url`.
     schema_registry_url: str | None = Field(default=None, repr=False)
     #: Names the installation: topics, consumer groups and transactional ids start with it.

@@ -117,7 +117,8 @@ class HttpCaller:
         try:
             return await self._send(url, request)
         except NetworkError as error:
-            if now() > give_up or not _innermost(error).startswith(_STALE):
+            # An app whose answer had begun has done the work: to call it again is for the run's rules to count.
+            if now() > give_up or _is_of_a_body(error) or not _innermost(error).startswith(_STALE):
                 raise
         return await self._send(url, request)
 
@@ -128,11 +129,7 @@ class HttpCaller:
             location = _header(response, "location") if response.status in _REDIRECTS else None
             if location:
                 return urljoin(url, location)
-            try:
-                body = await read_body(response, MAX_RESPONSE_BYTES)
-            except NetworkError as error:
-                # The app has answered, so its connection was not stale: a further call is for the run's rules to count.
-                return _failed(request, _innermost(error))
+            body = await read_body(response, MAX_RESPONSE_BYTES)
             if body is None:
                 return response_too_large()
             return parse_reply(response.status, _headers(response), body, int(self._clock() * 1000))
@@ -179,6 +176,10 @@ def _address(url: str) -> str:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:200]
     except ValueError:
         return repr(url[:200])
+
+
+def _is_of_a_body(error: DetailedPyreqwestError) -> bool:
+    return any("reading a body" in cause["message"] for cause in error.details.get("causes") or ())
 
 
 def _innermost(error: DetailedPyreqwestError) -> str:

@@ -9,6 +9,7 @@ from .complaints import COMPLAINTS
 
 Config = dict[str, Any]
 HEARTBEAT_MS = 300
+TRANSACTION_MS = 10_000
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 
 
@@ -20,6 +21,9 @@ def connection(settings: KafkaSettings, client_id: str) -> Config:
         "client.id": client_id,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
+        "socket.timeout.ms": settings.kafka_request_timeout_ms,
+        "socket.connection.setup.timeout.ms": settings.kafka_request_timeout_ms // 2,
+        "api.version.request.timeout.ms": settings.kafka_request_timeout_ms // 2,
         "topic.metadata.refresh.interval.ms": 60_000,
         # Broken connections come by `error_cb`; its own log would tell every attempt.
         "log_level": 2,
@@ -57,7 +61,9 @@ def transactional_producer(settings: KafkaSettings, client_id: str, transactiona
     """
     return producer(settings, client_id) | {
         "transactional.id": transactional_id,
-        "transaction.timeout.ms": 10_000,
+        "transaction.timeout.ms": TRANSACTION_MS,
+        # librdkafka wants an answer before the transaction is over.
+        "socket.timeout.ms": min(settings.kafka_request_timeout_ms, TRANSACTION_MS - 100),
         "retry.backoff.ms": 1,
         "retry.backoff.max.ms": 10,
     }

@@ -33,6 +33,7 @@ from .faust_kafka import ConsumerOnly, transport
 from .header_names import accept_any_header_names
 from .intake import Intake, Ports
 from .lookback import Lookback
+from .lost_connections import hear_of_lost_connections
 from .ownership import WaitOwnership
 from .pairing import PairingPorts
 from .rereading import Rereader
@@ -60,6 +61,7 @@ class Parts:
 def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[], None]) -> faust.App:
     """The app, to be run by a worker; `ready` is called when it has its partitions and the function table."""
     accept_any_header_names()
+    hear_of_lost_connections()
     app = MatcherApp(**options(settings, kafka))
     topics = kafka.topics()
     raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw", "allow_empty": True}

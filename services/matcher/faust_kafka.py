@@ -29,6 +29,7 @@ from .acknowledgements import Place
 FETCH_WAIT_MS = 500
 #: What one fetch may bring: all of it is in memory until it is matched.
 FETCH_BYTES = 16 * 1024 * 1024
+JOIN_MARGIN_MS = 2000
 REBALANCE_POLL_SECONDS = 0.02
 
 _GROUP_WENT_ON = (
@@ -122,7 +123,9 @@ def consumer_options(settings: KafkaSettings, group: str) -> dict[str, Any]:
         "isolation_level": "read_committed",
         "partition_assignment_strategy": [RangePartitionAssignor],
         "session_timeout_ms": settings.kafka_session_timeout_ms,
-        "rebalance_timeout_ms": 30_000,
+        # Joining is answered when all members have come, which may take as long as a rebalance.
+        "rebalance_timeout_ms": settings.kafka_request_timeout_ms,
+        "request_timeout_ms": settings.kafka_request_timeout_ms + JOIN_MARGIN_MS,
         "heartbeat_interval_ms": HEARTBEAT_MS,
         "fetch_max_wait_ms": FETCH_WAIT_MS,
         "fetch_max_bytes": FETCH_BYTES,

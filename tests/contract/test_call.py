@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import struct
 from typing import Any
 
 import jcs
@@ -214,6 +215,20 @@ async def test_connection_that_is_cut_at_once_is_tried_twice() -> None:
     async with raw_app(cut) as app:
         assert isinstance(await call(app.url), Failed)
     assert len(app.requests) == 2
+
+
+async def test_reply_that_breaks_off_is_not_asked_for_again() -> None:
+    """Whose answer had begun has run the step: the attempt counts, however soon the connection broke."""
+
+    async def break_off(received: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        await writer.drain()
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with raw_app(break_off) as app:
+        assert isinstance(await call(app.url), Failed)
+    assert len(app.requests) == 1
 
 
 async def test_step_that_kills_its_app_after_a_while_is_not_called_again() -> None:
