@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench storm verify fix
+.PHONY: help demo test check bench soak storm verify fix advisories
 
 help: ## Show this list
 	@grep -E "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:.*## /\t/" | expand -t 10
@@ -13,6 +13,9 @@ test: ## All checks and all tests
 check: ## Linters, types, import rules and unit tests
 	python3 run.py check
 
+advisories: ## Known vulnerabilities of pinned packages
+	python3 run.py advisories
+
 fix: ## Let ruff format and repair what it can
 	python3 run.py setup
 	.venv/bin/ruff format .
@@ -25,6 +28,10 @@ storm: ## Ten storms of 5,000 waiting runs, with kills
 verify: ## An hour of verification, with a monkey that kills, stops, adds and removes processes
 	python3 run.py setup
 	.venv/bin/python -m tests.verify $${SEED:-1} --minutes $${MINUTES:-60}
+
+soak: ## Twenty minutes at half of saturation: nothing may grow
+	python3 run.py setup
+	.venv/bin/python -m benchmarks.soak --minutes $${MINUTES:-20}
 
 bench: ## The benchmark
 	python3 run.py setup

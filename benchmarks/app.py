@@ -1,5 +1,5 @@
 """A very cheap app that speaks the SDK protocol: functions of one and of three sequential steps,
-and one that waits for an event.
+one that waits for an event, and for the soak one that sleeps, one whose step fails once, and one that fails for good.
 
     python -m benchmarks.app --port 3939 --server http://127.0.0.1:8288
 
@@ -31,11 +31,13 @@ SDK = "py:v0.5.0"
 #: Function name → hashed step ids in order, as the SDKs hash them.
 STEPS = {
     name: tuple(hashlib.sha1(f"step-{number}".encode()).hexdigest() for number in range(count))
-    for name, count in (("one", 1), ("three", 3), ("wait", 1))
+    for name, count in (("one", 1), ("three", 3), ("wait", 1), ("sleep", 1), ("retry", 1), ("fail", 1))
 }
 #: The function whose only step is a wait, for the event with its run's own number.
 WAITING = "wait"
 RESUME = "bench/resume"
+SLEEP = "2s"
+_FAILED = {"name": "Error", "message": "it is meant to fail"}
 _REASONS = {
     200: "OK",
     206: "Partial Content",
@@ -86,15 +88,21 @@ def next_step(function: str, target: str, call: dict[str, Any]) -> int | None:
     return next((number for number, step in enumerate(steps) if step not in remembered), None)
 
 
-def answer(function: str, step: int | None, planning: bool) -> tuple[int, bytes]:
+def answer(function: str, step: int | None, planning: bool, attempt: int = 0) -> tuple[int, bytes]:
     """Status and body of the reply (protocol §5)."""
     if step is None:
         return 200, b'"done"'
+    if function == "fail":
+        return 500, orjson.dumps(_FAILED)
     name = f"step-{step}"
     operation: dict[str, Any] = {"id": STEPS[function][step], "name": name, "displayName": name, "opts": {}}
     if function == WAITING:
         opts = {"if": "async.data.n == event.data.n", "timeout": "1h"}
         return 206, orjson.dumps([operation | {"op": "WaitForEvent", "name": RESUME, "opts": opts}])
+    if function == "sleep":
+        return 206, orjson.dumps([operation | {"op": "Sleep", "name": SLEEP}])
+    if function == "retry" and attempt == 0 and not planning:
+        return 206, orjson.dumps([operation | {"op": "StepError", "error": _FAILED}])
     operation |= {"op": "StepPlanned"} if planning else {"op": "StepRun", "data": {"step": step}}
     return 206, orjson.dumps([operation])
 
@@ -122,7 +130,10 @@ class App:
         target = fields.get("stepId", ["step"])[0]
         step = next_step(function, target, call)
         planning = target == "step" and bool(call["ctx"].get("disable_immediate_execution"))
-        reply(*answer(function, step, planning))
+        attempt = call["ctx"].get("attempt", 0)
+        reply(*answer(function, step, planning, attempt))
+        if function == "fail" and attempt + 1 >= call["ctx"].get("max_attempts", 1):
+            self.ended.add(call["event"]["data"]["n"])
         if function == WAITING and step is not None:
             self.waiting.add(call["event"]["data"]["n"])
         self._note(call["event"]["data"]["n"], step, planning, received)

@@ -33,22 +33,30 @@ class StackFailed(Exception):
 
 
 @contextmanager
-def penstock_dev(folder: Path, log: Path) -> Iterator[Stack]:
-    """`penstock dev` with a broker and data of its own, gone afterwards; only what it said is left, in `log`."""
+def penstock_dev(
+    folder: Path, log: Path, environment: Mapping[str, str] | None = None, data_dir: Path | None = None
+) -> Iterator[Stack]:
+    """`penstock dev` with a broker and data of its own, gone afterwards; only what it said is left, in `log`.
+
+    With `data_dir` its data can be looked at meanwhile.
+    """
     ready = folder / "ready.json"
     command = [
         sys.executable,
         "-m",
         "penstock",
         "dev",
-        "--ephemeral",
+        *(["--ephemeral"] if data_dir is None else ["--data-dir", str(data_dir)]),
         "--ready-file",
         str(ready),
         "--port",
         "0",
+        *([] if data_dir is None else ["--kafka-port", "0"]),
     ]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+        )
     try:
         _wait(process, ready, log)
         yield _stack(ready, process.pid)

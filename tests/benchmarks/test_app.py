@@ -80,8 +80,16 @@ def test_an_unknown_function_is_404(query: str) -> None:
 
 def test_the_registration_names_all_functions() -> None:
     """Composite slugs, one event trigger each, and a URL with fnId and step."""
-    one, three, _ = registration("http://127.0.0.1:1/api/inngest")["functions"]
+    one, three, *_ = registration("http://127.0.0.1:1/api/inngest")["functions"]
     assert (one["id"], three["id"]) == ("penstock-bench-one", "penstock-bench-three")
     assert one["triggers"] == [{"event": "bench/one"}]
     url = one["steps"]["step"]["runtime"]["url"]
     assert url == "http://127.0.0.1:1/api/inngest?fnId=penstock-bench-one&stepId=step"
+
+
+def test_what_the_soak_mixes_in_sleeps_fails_once_or_fails_for_good() -> None:
+    """A sleep, a step that is repeated, and a function that never succeeds."""
+    assert orjson.loads(answer("sleep", 0, planning=False)[1])[0]["op"] == "Sleep"
+    operations = [orjson.loads(answer("retry", 0, False, attempt)[1])[0]["op"] for attempt in (0, 1)]
+    assert operations == ["StepError", "StepRun"]
+    assert answer("fail", 0, planning=False)[0] == 500
