@@ -51,7 +51,7 @@ def main() -> int:
             f"Penstock needs Python {'.'.join(map(str, OLDEST_PYTHON))} or newer, this is {sys.version.split()[0]}"
         )
     arguments = parse()
-    commands = {"setup": setup, "demo": demo, "check": check, "test": test}
+    commands = {"setup": setup, "demo": demo, "check": check, "advisories": advisories, "test": test}
     try:
         return commands[arguments.command](arguments.more)
     except subprocess.CalledProcessError as error:
@@ -64,9 +64,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "command",
-        choices=("demo", "test", "check", "setup"),
+        choices=("demo", "test", "check", "advisories", "setup"),
         help="demo [shop|contact_import]: broker, services and an example app, events in, finished runs out. "
-        "test: all checks and tests. check: linters, types and unit tests. setup: only the environment.",
+        "test: all checks and tests. check: linters, types and unit tests. advisories: known vulnerabilities of pinned "
+        "packages (--require: fail when nobody can be asked). setup: only the environment.",
     )
     parser.add_argument(
         "more", nargs=argparse.REMAINDER, help="test: given to pytest instead of all rings; demo: which example"
@@ -91,6 +92,11 @@ def demo(more: Sequence[str]) -> int:
 def check(_more: Sequence[str]) -> int:
     install("dev")
     return report([*checks(), ring("unit")])
+
+
+def advisories(more: Sequence[str]) -> int:
+    install("dev")
+    return call(PYTHON, ROOT / "infra" / "advisories.py", *more)
 
 
 def test(more: Sequence[str]) -> int:
