@@ -134,6 +134,7 @@ class Load:
         self._event = f"{app}/start"
         self._per_second = per_second
         self._stop = threading.Event()
+        self._over = threading.Event()
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._starts, self._gos)]
         for thread in self._threads:
             thread.start()
@@ -146,8 +147,9 @@ class Load:
         return self.sent
 
     def end(self) -> None:
+        """Send nothing more."""
         self._stop.set()
-        self._world.app.waiting.put(-1)
+        self._over.set()
         for thread in self._threads:
             thread.join(60)
 
@@ -171,7 +173,11 @@ class Load:
 
     def _gos(self) -> None:
         with httpx.Client(timeout=30) as client:
-            while (n := self._world.app.waiting.get()) >= 0:
+            while not self._over.is_set():
+                try:
+                    n = self._world.app.waiting.get(timeout=0.1)
+                except queue.Empty:
+                    continue
                 self._send(client, {"name": "net/go", "id": f"go-{n}", "data": {"n": n}})
 
     def _send(self, client: httpx.Client, event: dict[str, object]) -> None:
@@ -192,6 +198,8 @@ class World:
 
     def __init__(self, installation: Installation, folder: Path) -> None:
         self.folder = folder
+        self.is_sound = True
+        """Everything that was begun has come to its end."""
         self.numbers = itertools.count()
         self.app = PatientApp()
         doors = {name: free_port() for name in ("ingest", "matcher", *EXECUTORS)}
@@ -214,9 +222,10 @@ class World:
         """Where events are sent to."""
         return f"http://127.0.0.1:{self._port}"
 
-    def register(self, app: str) -> None:
-        """Sync an app with one function, triggered by `<app>/start`, that is called through the app's line."""
-        url = f"http://127.0.0.1:{self.lines['app'].port}/{app}"
+    def register(self, app: str, through_line: bool = True) -> None:
+        """Sync an app with one function, triggered by `<app>/start`, that is called through the app's line or not."""
+        port = self.lines["app"].port if through_line else self.app.port
+        url = f"http://127.0.0.1:{port}/{app}"
         step = {
             "id": "step",
             "name": "step",
@@ -229,23 +238,34 @@ class World:
         answer = httpx.post(f"{self.url}/fn/register", json={**body, "functions": [function]}, timeout=30)
         assert answer.status_code == 200, answer.text
 
-    def load(self, app: str) -> Load:
+    def load(self, app: str, through_line: bool = True) -> Load:
         """Register the app and send events for it."""
-        self.register(app)
+        self.register(app, through_line)
         return Load(self, app)
+
+    def meet_newcomer(self, app: str) -> None:
+        """An app that registers now is called for its very next event: everybody has heard of it."""
+        self.is_sound = False
+        load = self.load(app)
+        load.wait_accepted(3)
+        self.finish(load)
 
     def wait_returned(self, count: int, seconds: float) -> None:
         """Return when so many more runs have come to their end."""
         goal = len(self.app.returned) + count
         wait_until(lambda: len(self.app.returned) >= goal, seconds, lambda: f"{count} more runs\n{self.text()}")
 
+    def members(self, group: str) -> list[MemberDescription]:
+        """Who is in the group, as the broker says."""
+        name = f"{self.kafka.topic_prefix}{group}"
+        found = self._admin.describe_consumer_groups([name], request_timeout=10)[name].result(20).members
+        return list(found)
+
     def partitions_of(self, service: str) -> set[int]:
         """The run partitions that the broker says are the executor's."""
-        group = f"{self.kafka.topic_prefix}executor"
-        described = self._admin.describe_consumer_groups([group], request_timeout=10)[group].result(20)
         return {
             place.partition
-            for member in described.members
+            for member in self.members("executor")
             if self._is(member, service)
             for place in member.assignment.topic_partitions
         }
@@ -260,9 +280,9 @@ class World:
         )
         return time.monotonic() - begun
 
-    def finish(self, load: Load, seconds: float = 30.0) -> None:
+    def finish(self, *loads: Load, seconds: float = 40.0) -> None:
         """All runs end, each once; nothing died; the topics hold what the rules say."""
-        sent = load.stop()
+        sent = [n for load in loads for n in load.stop()]
         try:
             wait_until(
                 lambda: all(n in self.app.returned for n in sent),
@@ -270,14 +290,16 @@ class World:
                 lambda: f"runs {[n for n in sent if n not in self.app.returned][:10]} of {len(sent)}\n{self.text()}",
             )
         finally:
-            load.end()
+            for load in loads:
+                load.end()
         self.ended += len(sent)
         wait_until(lambda: len(audit(self.kafka).ended) >= self.ended, 20, f"{self.ended} ends in the changelog")
         found = audit(self.kafka)
         assert found.problems == []
         assert found.completed() == self.ended
-        assert list(audit_topics(self.kafka, [], lambda _: None).lines()) == []
+        assert list(audit_topics(self.kafka, None, lambda _: None).lines()) == []
         assert [name for name, service in self.services.items() if service.has_ended()] == []
+        self.is_sound = True
 
     def text(self) -> str:
         """The end of every service's log."""
