@@ -6,7 +6,7 @@ C++ evaluator (docs/decisions/030).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -34,6 +34,7 @@ from .values import (
 #: What one evaluation may cost: a loop's turn costs 10, 64 characters of text or one list element cost 1.
 MAX_COST = 1_000_000
 _TURN, _CHARACTERS = 10, 64
+_LARGE = frozenset((str, bytes, list, dict))
 #: The parser's name for what a macro accumulates; no text of a user can say it.
 _RESULT = "@result"
 _TYPES = {
@@ -252,11 +253,32 @@ def _operator(operate: Callable[[object, object], object], left: Closure, right:
     def evaluate(scope: Scope) -> object:
         first, second = left(scope), right(scope)
         for value in (first, second):
-            if type(value) is list or type(value) is dict:
-                scope.spend(len(value))
+            if type(value) in _LARGE:
+                scope.spend(_weight(value, scope.left))
         return operate(first, second)
 
     return evaluate
+
+
+def _weight(value: object, most: int) -> int:
+    """What looking at all of a value costs, its inside included; no longer counted once it is more than `most`."""
+    weight, level = 0, [value]
+    while level and weight <= most:
+        inside: list[object] = []
+        for each in level:
+            if isinstance(each, list | dict):
+                weight += len(each)
+                inside += (inner for inner in _members(each) if type(inner) in _LARGE)
+            elif isinstance(each, str | bytes):
+                weight += len(each) // _CHARACTERS
+            if weight > most:
+                break
+        level = inside
+    return weight
+
+
+def _members(value: list[object] | dict[object, object]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _function(node: Call, arguments: list[Closure]) -> Closure:

@@ -25,6 +25,8 @@ from .durations import parse_duration
 
 MAX_TEXT = 255
 MIN_JITTER_MS = 1000
+#: The year 9000: calendars that are computed with end in 9999.
+_LAST_MS = 221_845_392_000_000
 _ANY_DAY = datetime(2024, 1, 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -63,7 +65,9 @@ def parse_cron(text: str) -> CronSchedule:
 
 def next_firing(schedule: CronSchedule, after: int) -> int | None:
     """The first moment behind `after` (ms since 1970) at which the schedule fires; None when there is none."""
-    zone = ZoneInfo(schedule.zone)
+    if after > _LAST_MS:
+        return None
+    after, zone = max(after, 0), ZoneInfo(schedule.zone)
     best: int | None = None
     for wall in _wall_times(schedule, _before(zone, after)):
         moments = _moments(wall, zone)

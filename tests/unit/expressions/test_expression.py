@@ -304,6 +304,24 @@ def test_text_cannot_be_grown_without_bound() -> None:
         expression.value(event, None, NOW)
 
 
+@pytest.mark.parametrize("operator", ["==", "!=", "in"])
+def test_comparing_what_grew_in_a_loop_costs_all_of_it(operator: str) -> None:
+    """A list of ten thousand times the same list has a hundred million elements to compare, and little memory."""
+    event: dict[str, object] = {"data": {"many": list(range(10_000))}}
+    grown = "event.data.many.map(a, event.data.many)"
+    expression = compile_expression(f"{grown} {operator} {grown}")
+    with pytest.raises(EvaluationFailed, match="too long"):
+        expression.value(event, None, NOW)
+
+
+def test_comparing_long_texts_in_a_loop_ends() -> None:
+    """A megabyte that is compared in every turn costs more than the turn."""
+    event: dict[str, object] = {"data": {"text": "x" * 1_000_000, "many": list(range(50_000))}}
+    expression = compile_expression("event.data.many.exists(a, event.data.text != event.data.text)")
+    with pytest.raises(EvaluationFailed, match="too long"):
+        expression.value(event, None, NOW)
+
+
 def test_one_loop_over_a_large_event_is_allowed() -> None:
     """A list of tens of thousands is within the bound."""
     event: dict[str, object] = {"data": {"many": list(range(50_000))}}

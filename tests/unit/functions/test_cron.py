@@ -159,3 +159,14 @@ def test_jitter_is_derived_and_bounded() -> None:
     assert jitter_ms(FN, "* * * * *", 0, "1s") == 1000
     assert (jitter_ms(FN, "* * * * *", 0, None), longest_jitter_ms(None)) == (0, 0)
     assert longest_jitter_ms("5m") == 300_000
+
+
+@pytest.mark.parametrize("after", [253_402_300_799_000, (1 << 63) - 1])
+def test_nothing_fires_behind_the_calendar(after: int) -> None:
+    """A registration dated into the year 9999, or far behind it, is no error: its trigger never fires."""
+    assert next_firing(parse_cron("* * * * *"), after) is None
+
+
+def test_a_registration_before_1970_fires_as_if_it_was_of_1970() -> None:
+    """The time of a record that another tool wrote may be anything."""
+    assert next_firing(parse_cron("* * * * *"), -(1 << 63)) == 60_000
