@@ -68,3 +68,18 @@ async def test_nobody_there_is_unavailable_within_the_bound() -> None:
     """The words say what to do."""
     with pytest.raises(Unavailable, match="no executor owns"):
         await answer(ListedOwners([None]), lambda _: httpx.Response(200), Question(1, "GET", "/x"))
+
+
+async def test_executors_are_shown_the_key() -> None:
+    """And one that does not know it is a matter for the operator, not for who asked: 503, with what to set."""
+    shown: list[str | None] = []
+
+    def owner(request: httpx.Request) -> httpx.Response:
+        shown.append(request.headers.get("authorization"))
+        return httpx.Response(401)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(owner)) as outgoing:
+        asking = Forwarding(ListedOwners(["a:1"]), outgoing, {"authorization": "Bearer hash"})
+        with pytest.raises(Unavailable, match="PENSTOCK_SIGNING_KEY"):
+            await asking.answer(Question(1, "GET", "/x"))
+    assert shown == ["Bearer hash"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -91,6 +92,9 @@ async def test_the_same_answer_again_writes_nothing() -> None:
     assert len(list(topics.table.functions())) == 2
 
 
+PACKED = {"content-encoding": "gzip"}
+
+
 def refuse(_request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("connection refused")
 
@@ -101,6 +105,10 @@ def refuse(_request: httpx.Request) -> httpx.Response:
         (refuse, "cannot be reached: ConnectError: connection refused"),
         (lambda _: httpx.Response(400, json={"message": "expected Cloud"}), "answered 400: expected Cloud"),
         (lambda _: httpx.Response(500, text="<html>oops"), "answered 500: <html>oops"),
+        (
+            lambda _: httpx.Response(200, content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"}),
+            "compressed",
+        ),
         (lambda _: in_band(function(id="")), "id"),
         (lambda _: httpx.Response(200, content=b"{", headers={"x-inngest-sync-kind": "in_band"}), "not JSON"),
     ],
