@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from ..errors import Fenced, Unavailable
 from ..kafka import clients
 from ..kafka.produce import Outgoing
+from ..kafka.topic_ids import topic_id
 from ..messages import keys
 from ..settings import KafkaSettings
 
@@ -30,6 +31,9 @@ class Changelog(Protocol):
 
     def fence(self) -> None:
         """Make every earlier owner's writes fail from now on, and abort what it left open."""
+
+    def topic_id(self) -> str:
+        """Tells a topic from another of the same name; empty where the cluster does not tell."""
 
     def bounds(self) -> tuple[int, int]:
         """The lowest offset that can still be read, and the end as of now."""
@@ -69,6 +73,9 @@ class KafkaChangelog:
         self._owning = (keys.OWNER_HEADER, secrets.token_bytes(6))
         with _translated(f"taking over partition {self._partition}"):
             self._producer.init_transactions(30.0)
+
+    def topic_id(self) -> str:
+        return topic_id(self._settings, self._topic)
 
     def bounds(self) -> tuple[int, int]:
         # Asked as a reader of committed records, Kafka would name the begin of an open transaction as the end, and

@@ -23,6 +23,7 @@ from ..runs.effects import CallFunction, Effect, ScheduleWake, SendRequest
 from ..runs.facts import JobDue
 from ..runs.run import Run
 from ..runs.turn import Rules
+from ..state.origin import is_folded_from, remember_origin
 from ..state.store import PartitionState
 from . import timers
 from .arrivals import Arrival, CommandArrived, FunctionsChanged, RunFact, StateDue, size_of
@@ -205,10 +206,13 @@ class PartitionOwner:
         first, end = self._changelog.bounds()
         age = self._clock() - state.applied_at()
         offset = state.changelog_offset()
-        if offset >= 0 and (age > MAX_LOCAL_AGE_MS or not first - 1 <= offset < end):
-            # Too old to be brought up to date, or ahead of the changelog: then that is not the one it was folded from.
+        origin = self._changelog.topic_id()
+        fits = age <= MAX_LOCAL_AGE_MS and first - 1 <= offset < end and is_folded_from(state, origin)
+        if offset >= 0 and not fits:
+            # Too old to be brought up to date, ahead of the changelog, or folded from another of the same name.
             log.warning("partition %s: local state does not fit the changelog, rebuilding it", self.partition)
             state.clear()
+        remember_origin(state, origin, self._clock())
         folded, began = 0, self._clock()
         for records, offset in self._changelog.read(state.changelog_offset(), end):
             if self.closed:

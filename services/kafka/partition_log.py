@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from ..errors import Unavailable
 from ..settings import KafkaSettings
 from . import clients
+from .topic_ids import topic_id
 
 _ANSWER_SECONDS = 10.0
 _SILENCE_SECONDS = 30.0
@@ -32,6 +33,9 @@ class LogRecord:
 class PartitionLog(Protocol):
     """Committed records of one partition. Every method blocks, and raises `Unavailable` when Kafka does not answer."""
 
+    def topic_id(self) -> str:
+        """Tells a topic from another of the same name; empty where the cluster does not tell."""
+
     def bounds(self) -> tuple[int, int]:
         """The first offset that can still be read, and the end of what is committed."""
 
@@ -50,6 +54,7 @@ class KafkaPartitionLog:
 
     def __init__(self, settings: KafkaSettings, topic: str, partition: int) -> None:
         self._place = TopicPartition(topic, partition)
+        self._settings = settings
         config = clients.consumer(settings, "penstock-log", f"{settings.topic_prefix}log-reader")
         self._consumer = Consumer(
             config
@@ -62,6 +67,9 @@ class KafkaPartitionLog:
                 "queued.max.messages.kbytes": 8192,
             }
         )
+
+    def topic_id(self) -> str:
+        return topic_id(self._settings, self._place.topic)
 
     def turn_to(self, topic: str, partition: int) -> None:
         """Read another partition from now on, on the same connection."""

@@ -55,8 +55,10 @@ class Restoration:
         """Do the work; each portion must be delivered before the group's offset moves to `waits_end`."""
         first, self.waits_end = waits.log.bounds()
         events_first, events_end = correlations.log.bounds()
-        if self._is_useless(self.waits_end, events_end, now):
+        origin = f"{waits.log.topic_id()} {correlations.log.topic_id()}"
+        if self._is_useless(self.waits_end, events_end, now) or not self._table.is_folded_from(origin):
             self._table.clear()
+        self._table.remember_origin(origin, now)
         unsettled = max(waits.committed or 0, first)
         oldest = _first_time(waits.log, unsettled, self.waits_end)
         back_to = correlations.log.offset_at(min(now if oldest is None else oldest, now) - self._window_ms)

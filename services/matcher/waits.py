@@ -7,6 +7,7 @@ first. A wait goes only by the tombstone of its owner; a resume that was sent ma
     \\0e<correlation><received at><internal id>   CorrelatedEvent, earliest first
     \\0t<taken at><the key above>                 when it may be forgotten
     \\0c                                          how far `correlations` has been taken
+    \\0o                                          the ids of both topics (`state.origin`)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..functions.triggering import Conditions
 from ..messages.codec import Codec
 from ..messages.keys import correlation_of
 from ..messages.records import CorrelatedEvent, ResumeRun, Wait
+from ..state.origin import is_folded_from, remember_origin
 from ..state.store import Change, PartitionState
 from .meeting import IncomingEvent, meet
 
@@ -119,6 +121,14 @@ class WaitTable:
             removed += [(_EVENTS + key[_EVENT_KEY_TIME:], None) for key in keys]
             self._state.apply(removed, self._state.changelog_offset(), now)
         return len(keys)
+
+    def is_folded_from(self, origin: str) -> bool:
+        """False when the table comes from other topics, of the same names perhaps."""
+        return is_folded_from(self._state, origin.strip())
+
+    def remember_origin(self, origin: str, now: int) -> None:
+        """The table comes from these topics."""
+        remember_origin(self._state, origin.strip(), now)
 
     def clear(self) -> None:
         """Become empty, to be built again."""

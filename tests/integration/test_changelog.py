@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from penstock.errors import Fenced
 from penstock.executor.changelog import KafkaChangelog
 from penstock.kafka import clients
+from penstock.kafka.partition_log import KafkaPartitionLog
 from penstock.kafka.produce import Outgoing
+from penstock.kafka.topics import create_topics
 from penstock.settings import KafkaSettings
+from tests.stack import wait_until
 
 
 def read_all(settings: KafkaSettings, after: int = -1) -> list[tuple[bytes, bytes | None]]:
@@ -77,3 +81,17 @@ def test_an_open_transaction_does_not_pass_for_the_end(kafka_settings: KafkaSett
     stranger.commit_transaction(30.0)
     assert [pair for batch, _ in reading for pair in batch] == [(b"held", b"back"), (b"k", b"v")]
     changelog.close()
+
+
+def test_a_topic_made_anew_is_another_one(kafka_settings: KafkaSettings) -> None:
+    """Under the same name; a state that was folded from the first is not the second's."""
+    name = kafka_settings.topics().run_state
+    first = KafkaChangelog(kafka_settings, 1).topic_id()
+    assert first
+    assert KafkaChangelog(kafka_settings, 2).topic_id() == first
+    admin = AdminClient({"bootstrap.servers": kafka_settings.kafka_bootstrap_servers})
+    admin.delete_topics([name])[name].result(10)
+    wait_until(lambda: name in create_topics(kafka_settings), 20, "the topic to be made anew")
+    log = KafkaPartitionLog(kafka_settings, name, 0)
+    assert log.topic_id() not in ("", first)
+    log.close()

@@ -50,6 +50,9 @@ class ListLog:
     def append(self, at: int, key: bytes | None, value: bytes | None) -> None:
         self.records.append(LogRecord(len(self.records), at, key, value))
 
+    def topic_id(self) -> str:
+        return ""
+
     def bounds(self) -> tuple[int, int]:
         return 0, len(self.records)
 

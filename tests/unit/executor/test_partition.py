@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -378,6 +379,46 @@ async def test_a_state_ahead_of_its_changelog_is_rebuilt() -> None:
     await heir.open()
     assert list(heir._state.scan(b"", b"\xff")) == []
     assert heir.next_command == 0
+
+
+async def test_a_state_of_another_topic_is_rebuilt() -> None:
+    """One that was made anew under the same name, and is longer by now than what the state has folded."""
+    world = World(App(three_steps))
+    world.log.topic_id = "first"
+    world.commands = [start("a")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, world.commands[0].run_id))
+    await owner.close()
+    longer = len(world.log.records) + 5
+    world.log.records[:] = [(b"offset", CODEC.encode(OffsetApplied(7)))] * longer
+    world.log.topic_id = "second"
+    for _ in range(2):
+        heir = world.owner()
+        await heir.open()
+        assert [key for key, _ in heir._state.scan(b"\x01", b"\xff")] == [b"offset"]
+        assert heir.next_command == 8
+        await heir.close()
+
+
+async def test_where_no_ids_are_told_a_state_is_kept() -> None:
+    """A cluster that does not tell them any more, or not yet, is no reason to read everything again."""
+    world = World(App(three_steps))
+    world.commands = [start("a")]
+    for topic_id in ("", "first", ""):
+        world.log.topic_id = topic_id
+        owner = world.owner()
+        await owner.open()
+        await world.deliver(owner)
+        await world.run_until(owner, partial(ended, owner, world.commands[0].run_id))
+        await owner.close()
+        kept, world.log.records[:] = list(world.log.records), [(b"offset", b"never read")] * len(world.log.records)
+        heir = world.owner()
+        await heir.open()
+        assert ended(heir, world.commands[0].run_id)
+        await heir.close()
+        world.log.records[:] = kept
 
 
 async def test_a_restoration_can_be_given_up() -> None:

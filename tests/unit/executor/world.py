@@ -42,6 +42,7 @@ class Log:
     records: Pairs = field(default_factory=list)
     epoch: int = 0
     outgoing: list[Outgoing] = field(default_factory=list)
+    topic_id: str = ""
 
 
 class LogChangelog:
@@ -55,6 +56,9 @@ class LogChangelog:
     def fence(self) -> None:
         self.log.epoch += 1
         self.epoch = self.log.epoch
+
+    def topic_id(self) -> str:
+        return self.log.topic_id
 
     def bounds(self) -> tuple[int, int]:
         return 0, len(self.log.records)

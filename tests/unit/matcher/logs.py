@@ -15,11 +15,15 @@ class ListLog:
     def __init__(self) -> None:
         self.records: list[LogRecord] = []
         self.closed = 0
+        self.id = "first"
         self.fail_at = -1
         self.batch = 1
 
     def append(self, at: int, key: bytes | None, value: bytes | None) -> None:
         self.records.append(LogRecord(len(self.records), at, key, value))
+
+    def topic_id(self) -> str:
+        return self.id
 
     def bounds(self) -> tuple[int, int]:
         return 0, len(self.records)

@@ -138,3 +138,22 @@ def test_correlated_events_that_cannot_be_read_stop_nothing() -> None:
     bench.event(NOW)
     bench.register("A")
     assert bench.restore(waits=0, events=2) == [("A", "I1")]
+
+
+def test_a_table_of_other_topics_is_built_again() -> None:
+    """Also when the new topic is longer than what was folded of the old; the same topics are only read on."""
+    for which in ("waits", "events"):
+        bench = Bench()
+        bench.register("A")
+        bench.event(NOW)
+        bench.restore(1, 1)
+        other = getattr(bench, which)
+        other.id = "made anew"
+        bench.waits.records.clear()
+        for run in "BC":
+            bench.register(run)
+        bench.restore(2, 1)
+        assert bench.pending() == {"B", "C"}
+        assert bench.read == 2
+        bench.restore(2, 1)
+        assert bench.read == 0
