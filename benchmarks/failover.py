@@ -320,7 +320,7 @@ class Bench:
         seen = timeline(sent, calls)
         outcome.runs, outcome.lost, outcome.repeated = len(sent), len(sent) - seen.ended, seen.repeated_calls
         outcome.gaps = [gap for run in seen.runs for gap in gaps_of(run)]
-        outcome.findings = list(audit(self._installed.kafka, None, lambda _: None).lines())
+        outcome.findings = list(audit(self._installed.kafka, (), lambda _: None).lines())
 
     def _wait_ended(self, count: int) -> None:
         deadline = time.monotonic() + END_SECONDS
