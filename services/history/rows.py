@@ -10,6 +10,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable
 
+import msgspec
 import orjson
 
 from ..errors import Unavailable, UndecodableRecord
@@ -19,7 +20,7 @@ from ..messages.ids import record_event_id
 from ..messages.incoming import Arrival, IncomingEvents
 from ..messages.records import App, DeadLetter, Event, Function, JobScheduled, RunEnded, RunStarted, StepFinished
 from ..runs.details import shown
-from .plain_text import MAX_KEY_CHARACTERS, bounded_key, plain
+from .plain_text import MAX_KEY_CHARACTERS, bounded_key, json_text, moment, plain
 from .started_by import events_of
 from .users import UserNames
 
@@ -145,7 +146,7 @@ class RowFolder:
         for place, value in rows.undecoded_jobs.items():
             try:
                 rows.jobs[place] = _job_row(self._codec.decode_as(JobScheduled, value), place)
-            except UndecodableRecord as error:
+            except (UndecodableRecord, msgspec.MsgspecError) as error:
                 log.error("run-state: job %s of run %s is passed over: %s", place[1], place[0], error)
         rows.undecoded_jobs.clear()
         for place, value in rows.undecoded_attempts:
@@ -172,8 +173,8 @@ class RowFolder:
             "run_id": record.run_id,
             "function": plain(record.function),
             "function_version": record.function_version,
-            "received_at": record.received_at,
-            "started_at": record.started_at,
+            "received_at": moment(record.received_at),
+            "started_at": moment(record.started_at),
             "max_attempts": record.max_attempts,
             "parent_run": plain(record.parent_run),
             "parent_job": plain(record.parent_job),
@@ -204,8 +205,8 @@ class RowFolder:
         rows.ended[record.run_id] = {
             "run_id": record.run_id,
             "status": record.status,
-            "output": plain(record.output),
-            "ended_at": record.ended_at,
+            "output": json_text(record.output),
+            "ended_at": moment(record.ended_at),
         }
 
     def _step(self, rows: Rows, _key: bytes, value: bytes) -> None:
@@ -240,8 +241,8 @@ def _event_row(event: Event, arrival: Arrival) -> Row:
         "internal_id": event.internal_id,
         "id": plain(event.id),
         "name": plain(event.name),
-        "ts": event.ts,
-        "received_at": event.received_at,
+        "ts": moment(event.ts),
+        "received_at": moment(event.received_at),
         "user": plain(event.user),
         "data": plain(event.data),
         "v": None if event.v is None else plain(event.v),
@@ -259,12 +260,12 @@ def _step_row(record: StepFinished, step_id: str) -> Row:
         "position": record.position,
         "op": plain(record.op),
         "name": plain(record.name),
-        "output": plain(record.output),
+        "output": json_text(record.output),
         "failed": record.failed,
         "attempt": record.attempt,
-        "started_at": record.started_at,
-        "ended_at": record.ended_at,
-        "detail": plain(record.detail),
+        "started_at": moment(record.started_at),
+        "ended_at": moment(record.ended_at),
+        "detail": record.detail and json_text(record.detail),
         "source": bounded_key(record.source),
     }
 
@@ -278,9 +279,9 @@ def _attempt_row(record: JobScheduled, place: JobPlace, error: str) -> Row:
         "kind": record.kind,
         "step_id": plain(record.step_id),
         "name": plain(record.name),
-        "error": plain(error),
-        "ended_at": record.scheduled_at,
-        "next_at": record.due_at,
+        "error": json_text(error),
+        "ended_at": moment(record.scheduled_at),
+        "next_at": moment(record.due_at),
     }
 
 
@@ -291,8 +292,8 @@ def _function_row(record: Function) -> Row:
         "slug": plain(record.slug),
         "name": plain(record.name),
         "version": record.version,
-        "config": plain(record.config),
-        "registered_at": record.registered_at,
+        "config": json_text(record.config),
+        "registered_at": moment(record.registered_at),
         "archived": record.archived,
     }
 
@@ -301,8 +302,8 @@ def _version_row(record: Function) -> Row:
     return {
         "key": plain(record.key),
         "version": record.version,
-        "config": plain(record.config),
-        "registered_at": record.registered_at,
+        "config": json_text(record.config),
+        "registered_at": moment(record.registered_at),
     }
 
 
@@ -311,7 +312,7 @@ def _app_row(record: App) -> Row:
         "name": plain(record.name),
         "url": plain(record.url),
         "checksum": plain(record.checksum),
-        "synced_at": record.synced_at,
+        "synced_at": moment(record.synced_at),
         "sdk": plain(record.sdk),
         "framework": plain(record.framework),
         "error": None if record.error is None else plain(record.error),
@@ -325,12 +326,12 @@ def _dead_letter_row(letter: DeadLetter) -> Row:
         "topic": plain(letter.topic),
         "partition": letter.partition,
         "offset": letter.offset,
-        "timestamp": letter.timestamp,
+        "timestamp": moment(letter.timestamp),
         "key": letter.key,
         "value": letter.value,
         "headers": orjson.dumps(headers).decode(),
         "reason": plain(letter.reason),
-        "seen_at": letter.seen_at,
+        "seen_at": moment(letter.seen_at),
     }
 
 
@@ -342,8 +343,8 @@ def _job_row(record: JobScheduled, place: JobPlace) -> Row:
         "step_id": plain(record.step_id),
         "name": plain(record.name),
         "attempt": record.attempt,
-        "due_at": record.due_at,
-        "scheduled_at": record.scheduled_at,
-        "last_error": None if record.last_error is None else plain(record.last_error),
-        "detail": plain(shown(record)),
+        "due_at": moment(record.due_at),
+        "scheduled_at": moment(record.scheduled_at),
+        "last_error": None if record.last_error is None else json_text(record.last_error),
+        "detail": (detail := shown(record)) and json_text(detail),
     }
