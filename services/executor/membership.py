@@ -10,7 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 HANDOVER_SECONDS = 10.0
 LAZY_COMMIT_SECONDS = 5.0
 PROVE_SECONDS = 10.0
+#: So long at most a question to the coordinator waits for its turn.
+POLL_SECONDS = 0.2
 #: Only these say that the group goes on without us. After any other error the question is still open: a partition
 #: that is left alone while the group counts on us would never be served again.
 _THROWN_OUT = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID}
@@ -55,6 +58,8 @@ class GroupMember:
         self._assignee = assignee
         self._loop = asyncio.get_running_loop()
         self._open = True
+        self._asking = 0
+        self._nobody_asks = threading.Condition()
         self._consumer = Consumer(clients.consumer(settings, client_id, f"{settings.topic_prefix}executor"))
         self._thread = threading.Thread(target=self._take_part, name="group-member", daemon=True)
         self._thread.start()
@@ -76,8 +81,9 @@ class GroupMember:
         give_up = time.monotonic() + PROVE_SECONDS
         while self._open:
             try:
-                self._consumer.commit(offsets=[place], asynchronous=False)
-                return any(ours.partition == place.partition for ours in self._consumer.assignment())
+                with self._between_polls():
+                    self._consumer.commit(offsets=[place], asynchronous=False)
+                    return any(ours.partition == place.partition for ours in self._consumer.assignment())
             except KafkaException as error:
                 if error.args[0].code() in _THROWN_OUT:
                     log.info("partition %s is not ours any more: %s", place.partition, error)
@@ -89,14 +95,32 @@ class GroupMember:
                 return False
         return False
 
+    @contextmanager
+    def _between_polls(self) -> Iterator[None]:
+        """The consumer lets in one thread at a time and is not fair: one that polls on and on would keep all others
+        out for good."""
+        with self._nobody_asks:
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._nobody_asks:
+                self._asking -= 1
+                self._nobody_asks.notify_all()
+
+    def _let_ask(self) -> None:
+        with self._nobody_asks:
+            self._nobody_asks.wait_for(lambda: not self._asking, PROVE_SECONDS)
+
     def _take_part(self) -> None:
         consumer = self._consumer
         consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         committed_at = time.monotonic()
         committed: dict[int, int] = {}
         while self._open:
+            self._let_ask()
             try:
-                message = consumer.poll(0.5)
+                message = consumer.poll(POLL_SECONDS)
             except Exception as error:  # without this thread the group would take us for alive and idle for minutes
                 end_if_out_of_memory(error)
                 log.exception("taking part in the group failed; going on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -281,3 +282,34 @@ async def test_an_error_does_not_end_the_membership(monkeypatch: pytest.MonkeyPa
     ourselves = member(monkeypatch, answers=[None], broken_polls=2)
     await until(lambda: ourselves._consumer.polls > 3)  # type: ignore[attr-defined]
     await ourselves.close()
+
+
+class OneAtATime(Consumer):
+    """As librdkafka's binding does it: one call at a time, and whoever waits looks again and again for a gap."""
+
+    def __init__(self, config: object) -> None:
+        super().__init__(config)
+        self.busy = threading.Lock()
+
+    def poll(self, timeout: float) -> None:
+        with self.busy:
+            time.sleep(0.02)
+
+    def commit(self, **options: object) -> None:
+        give_up = time.monotonic() + 0.5
+        while not self.busy.acquire(blocking=False):
+            if time.monotonic() > give_up:
+                raise KafkaException(KafkaError(KafkaError._STATE))
+            time.sleep(0.003)
+        self.busy.release()
+
+
+async def test_a_question_is_let_in_between_two_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that polls on and on would keep it out for good, and a partition that failed would never be reopened."""
+    monkeypatch.setattr(membership, "Consumer", type("Fake", (OneAtATime,), {"answers": [None], "ours": [3]}))
+    monkeypatch.setattr(membership, "PROVE_SECONDS", 0.3)
+    taking_part = GroupMember(KafkaSettings(), "test", Nobody())  # type: ignore[arg-type]
+    try:
+        assert await taking_part.prove(3, 0)
+    finally:
+        await taking_part.close()
