@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from penstock.matcher import rereading as module
+from penstock.matcher.acknowledgements import Place
 from penstock.matcher.deliveries import Deliveries
 from penstock.matcher.lookback import Lookback, Reading
 from penstock.matcher.rereading import Rereader, correlated
@@ -140,3 +141,26 @@ async def test_a_reading_that_breaks_off_is_tried_again(monkeypatch: pytest.Monk
     await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
     assert bench.values() == ["0", "1", "0", "1", "2"]
     assert bench.log.closed == 2
+
+
+async def test_progress_is_stored_only_when_everything_has_arrived() -> None:
+    """Whoever dies while events are on their way leaves the whole reading to the next owner."""
+    bench = Bench(matched=3)
+    bench.outbox.at_once = False
+    for number in range(3):
+        event(bench.log, number)
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE])
+    seen: list[tuple[int, dict[Place, int]]] = []
+
+    def one_by_one() -> bool:
+        seen.append((len(bench.outbox.sent), dict(bench.progress.offsets)))
+        if bench.outbox.sent and not bench.outbox.sent[-1][1].done():
+            bench.outbox.sent[-1][1].set_result(0)
+        return bool(bench.progress.offsets)
+
+    await bench.run(one_by_one)
+    assert {sent for sent, _ in seen} >= {1, 2, 3}
+    assert [progress for _, progress in seen[:-1]] == [{}] * (len(seen) - 1)
+    assert seen[-1] == (3, {PLACE: 1})
+    assert bench.values() == ["0", "1", "2"]
