@@ -25,7 +25,7 @@ class AppApi:
     publisher: Publisher
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/v1/apps/{app}/functions", self.functions, methods=["GET"])]
+        return [Route("/v1/apps/{app:path}/functions", self.functions, methods=["GET"])]
 
     async def functions(self, request: Request) -> Response:
         """A bare array, by slug; 404 while nobody has registered the app."""

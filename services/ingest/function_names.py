@@ -10,6 +10,10 @@ from ..messages.ids import FunctionKey
 
 MAX_NEAR = 3
 MAX_SHOWN = 100
+#: What stands between an app and its function in a path.
+BELOW_APP = "/functions/"
+#: How often that is looked for in one path.
+MAX_SPLITS = 10
 
 
 def named(name: str, table: FunctionTable) -> FunctionKey | None:
@@ -26,6 +30,16 @@ def named_in_app(app: str, name: str, table: FunctionTable) -> FunctionKey | Non
     found = table.find(name)
     registered = table.function(found) if found is not None else None
     return found if registered is not None and registered.config.app == app else None
+
+
+def named_below(path: str, table: FunctionTable) -> FunctionKey | None:
+    """A function by `<app>/functions/<name>`: both may hold slashes, and even those words, as SDKs allow any name."""
+    parts = path.split(BELOW_APP)
+    for end in range(1, min(len(parts), MAX_SPLITS)):
+        found = named_in_app(BELOW_APP.join(parts[:end]), BELOW_APP.join(parts[end:]), table)
+        if found is not None:
+            return found
+    return None
 
 
 def unknown(name: str, table: FunctionTable, app: str | None = None) -> str:

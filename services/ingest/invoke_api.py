@@ -27,7 +27,7 @@ from .bodies import BodyReader
 from .event_api import SEED_HEADER
 from .events import Seed, parse_seed, read_invocation
 from .forwarding import Forwarding, Question
-from .function_names import named, named_in_app, unknown
+from .function_names import BELOW_APP, named, named_below, unknown
 from .publish import Publisher
 
 MAX_KEY_CHARACTERS = 512
@@ -50,7 +50,7 @@ class InvokeApi:
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/invoke/{slug:path}", self.invoke, methods=["POST"]),
-            Route("/v2/apps/{app}/functions/{function:path}/invoke", self.invoke_v2, methods=["POST"]),
+            Route("/v2/apps/{app:path}/functions/{function:path}/invoke", self.invoke_v2, methods=["POST"]),
         ]
 
     async def invoke(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class InvokeApi:
     async def invoke_v2(self, request: Request) -> Response:
         """The body is `{data, idempotency_key?}`. The same key within a day gives the run that it started first."""
         app, name, table = request.path_params["app"], request.path_params["function"], self.publisher.table
-        function = named_in_app(app, name, table)
+        function = named_below(f"{app}{BELOW_APP}{name}", table)
         if function is None:
             return self._unknown(unknown(name, table, app))
         sent = _object(await self.bodies.read(request.scope, request.receive))

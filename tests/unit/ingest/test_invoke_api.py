@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import httpx
 import orjson
 import pytest
 
+from penstock.functions.registration import function_key
 from penstock.ingest import invoke_api
 from penstock.messages.ids import FunctionKey, function_uuid, is_ulid, run_partition, ulid
 from penstock.messages.records import Event, StartRun
@@ -209,3 +212,18 @@ async def test_a_broken_second_version(content: object, status: int, reason: str
     assert answer.status_code == status
     assert reason in answer.json()["error"]
     assert world.starts() == []
+
+
+@pytest.mark.parametrize("app", ["a/b", "/", "x/functions/y", "50%"])
+@pytest.mark.parametrize("slug", ["f", "g/h", "g/functions/h"])
+async def test_any_name_that_sdks_allow_can_be_invoked(app: str, slug: str) -> None:
+    """Slashes in the names of apps and functions, and the very words that stand between them in the path."""
+    topics = MemoryTopics()
+    async with client(served(topics)) as http:
+        await http.post("/fn/register", content=body(function(slug), appname=app))
+        answer = await http.post(f"/v2/apps/{quote(app, safe='')}/functions/{quote(slug, safe='')}/invoke")
+        listed = await http.get(f"/v1/apps/{quote(app, safe='')}/functions")
+    assert answer.status_code == 200, answer.text
+    (start,) = [record for record in topics.on(TOPICS.run_steps) if isinstance(record, StartRun)]
+    assert start.function == function_key(app, slug)
+    assert [row["id"] for row in listed.json()] == [slug]
