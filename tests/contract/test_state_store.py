@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -362,3 +364,30 @@ def write_until_killed(folder: Path, steps: int) -> int:
         return read_until(writer, steps)
     finally:
         kill(writer)
+
+
+class TestFullDisk:
+    def test_a_state_that_could_not_be_written_is_opened_again_when_there_is_room(self, tmp_path: Path) -> None:
+        """It says what to do, closes all the same, and has what was applied before the disk was full."""
+        store = RocksStore(tmp_path)
+        state = store.open(3)
+        fill(state, 10)
+        with largest_file(64 * 1024), pytest.raises(Unavailable, match="the disk is full: make room"):
+            state.apply([(b"large", bytes(1_000_000))], changelog_offset=11, at=2)
+        state.close()
+        again = store.open(3)
+        assert again.changelog_offset() == 10
+        again.apply([(b"large", bytes(1_000_000))], changelog_offset=11, at=3)
+        assert again.get(b"large") == bytes(1_000_000)
+        again.close()
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond the size meanwhile, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
