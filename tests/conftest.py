@@ -28,7 +28,9 @@ StartStack = Callable[..., Stack]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("penstock", deadline=None)
-settings.load_profile("penstock")
+# For nights: `HYPOTHESIS_PROFILE=long pytest tests/property`.
+settings.register_profile("long", deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "penstock"))
 
 
 @pytest.fixture(scope="session")

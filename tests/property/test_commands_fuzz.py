@@ -33,6 +33,7 @@ from penstock.messages.topics import Topics
 from penstock.runs.commands import usable_command
 from penstock.runs.turn import Rules
 from penstock.state.memory import MemoryStore
+from tests.property.effort import examples
 from tests.unit.executor.world import CODEC, FN, T0, Registry, start
 from tests.unit.messages.generated import records
 
@@ -102,7 +103,7 @@ def ages_pass(core: PartitionCore, outbox: Outbox, state: Any) -> None:
     work(core, outbox, [StateDue(*timers.read_timer(key)) for key, _ in due], 1000, LATER)
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(st.lists(likely(COMMANDS), max_size=5))
 @example([dataclasses.replace(start("a"), memory="x")])
 @example([dataclasses.replace(start("a"), events=("[]",))])
@@ -125,7 +126,7 @@ def test_no_command_stops_a_partition(commands: list[Record]) -> None:
     ages_pass(core, outbox, state)
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(likely(COMMANDS))
 def test_what_fails_in_the_core_is_a_dead_letter_too(command: Record) -> None:
     """Commands that nobody has looked at: the core passes over those on which it fails, and takes the next."""
@@ -159,7 +160,7 @@ values = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(st.tuples(st.sampled_from(STATE_KEYS) | st.binary(max_size=12), values), max_size=8))
 @example([(keys.job_key(RUNS[0], "j"), b"x")])
 @example([(b"", b"x"), (b"\0t", b"x")])

@@ -19,6 +19,7 @@ from penstock.messages.codec import Codec
 from penstock.messages.ids import DISCOVERY, FunctionKey, JobId, RunId, StepId, run_id
 from penstock.messages.incoming import Arrival, IncomingEvents
 from penstock.messages.records import Event, JobScheduled, RunEnded, RunStarted, StepFinished
+from tests.property.effort import examples
 
 NOW = 1_700_000_000_000
 CODEC = Codec()
@@ -89,7 +90,7 @@ def tables_after(batches: list[list[Taken]]) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(changelogs(), st.data())
 def test_batches_of_any_size_say_the_same(records: list[Taken], data: st.DataObject) -> None:
     """One record at a time, all at once, or anything between; a batch that comes twice changes nothing."""

@@ -31,6 +31,7 @@ from penstock.messages.records import (
 )
 from penstock.replay.api import ReplayDesk
 from penstock.settings import HistorySettings, ReplaySettings
+from tests.property.effort import examples
 from tests.unit.executor.world import CODEC, FN, start
 from tests.unit.ingest.doubles import KAFKA, MemoryTopics, client, served
 
@@ -91,7 +92,7 @@ async def pages(routes: Any) -> None:
         assert "errors" not in answer.json(), answer.text
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(written())
 def test_what_others_wrote_can_be_read(records: list[tuple[str, bytes, Record]]) -> None:
     """Any time, any text for JSON, any record under any key: lists, details and GraphQL answer, in valid JSON."""

@@ -17,6 +17,7 @@ from penstock.messages.ids import is_ulid
 from penstock.messages.incoming import EARLIEST_MS, LATEST_MS, MAX_NAME_CHARACTERS, Arrival, IncomingEvents
 from penstock.messages.records import Event
 from penstock.messages.writer_schemas import WriterSchema, avro_schema
+from tests.property.effort import examples
 
 from ..unit.messages.generated import records
 
@@ -101,7 +102,7 @@ JSON = st.recursive(
 MEMBERS = ("name", "data", "id", "ts", "user", "v", "specversion", "type", "time", "source", "subject")
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.binary(max_size=64))
 @example(b"")
 @example(b"{")
@@ -112,21 +113,21 @@ def test_any_bytes(value: bytes) -> None:
     outcome(value)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(records(Event), CHANGES, st.integers(0, 50))
 def test_our_event_with_bytes_changed(event: Any, changes: list[tuple[int, int]], cut: int) -> None:
     """Bytes flipped and cut behind and in our own header."""
     outcome(mutate(CODEC.encode(event), changes, cut if cut > 40 else 0))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.integers(0, len(SCHEMAS)), st.binary(max_size=80))
 def test_any_bytes_under_a_registered_schema(schema_id: int, body: bytes) -> None:
     """What the registry's schema says of them is rarely true."""
     outcome(CONFLUENT + schema_id.to_bytes(4, "big") + body)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.fixed_dictionaries(
         {
@@ -146,7 +147,7 @@ def test_a_registered_record_with_bytes_changed(row: dict[str, Any], changes: li
     outcome(mutate(out.getvalue(), changes, 0))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.dictionaries(st.sampled_from(MEMBERS), JSON), st.booleans())
 def test_json_with_any_members(value: dict[str, Any], registered: bool) -> None:
     """Members that mean something, of types that do not."""
@@ -157,7 +158,7 @@ def test_json_with_any_members(value: dict[str, Any], registered: bool) -> None:
     outcome(b"\0\0\0\0\x09" + text if registered else text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(
         st.tuples(
@@ -176,7 +177,7 @@ def test_any_headers(headers: list[tuple[str, bytes | None]], value: bytes | Non
     outcome(value, headers, timestamp)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.dictionaries(st.text(), JSON, max_size=4), st.sampled_from(["json", "avro"]))
 def test_good_events_pass(data: dict[str, Any], encoding: str) -> None:
     """The same data is the same event in both encodings: refusing everything would not do."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from penstock.messages.ids import StepId
 from penstock.runs.replies import OPCODES, Failed, Op, Reply, Returned, Stepped, parse_reply, sleep_until
+from tests.property.effort import examples
 
 NOW = 1_790_000_000_000
 
@@ -107,14 +108,14 @@ def assert_fit_to_store(reply: Reply) -> None:
 @example(206, {}, b'[{"op":"StepError","id":"a","error":' + b'{"a":' * 990 + b"1" + b"}" * 990 + b"}]")
 @example(206, {}, b'[{"op":"StepRun","id":"a","op":"Sleep","id":"b","data":1,"data":2}]')
 @example(200, {"x-inngest-sdk": "x"}, b'"\\ud800\\')
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 def test_any_answer_is_a_reply(status: int, sent: dict[str, str], body: bytes) -> None:
     """No status, header or body raises, and what comes out can be stored, shown and sent back to the app."""
     assert_fit_to_store(parse_reply(status, sent, body, NOW))
 
 
 @given(st.binary(max_size=100), headers)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_any_bytes_are_a_reply(body: bytes, sent: dict[str, str]) -> None:
     """Bytes that are nothing in particular, under every status that has a meaning."""
     for status in (200, 201, 206, 500):

@@ -44,6 +44,7 @@ from penstock.runs.outcomes import NotSent, Responded
 from penstock.runs.replies import Reply, parse_ops, parse_reply
 from penstock.runs.run import Entry, JobRemoved, Run, fold, restore
 from penstock.runs.turn import Rules
+from tests.property.effort import examples
 
 RUN = RunId("01J00000000000000000000000")
 OTHER_RUN = RunId("01J0000000000000000000000X")
@@ -125,7 +126,7 @@ class History:
         return result.run
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.data())
 def test_any_history(data: st.DataObject) -> None:
     """Whatever arrives: live state equals the fold and the restored state, duplicates change nothing, none is stuck."""

@@ -14,6 +14,7 @@ from penstock.expressions.paths import canonical, path_of, steps_of, value_at
 from penstock.expressions.split import split
 from penstock.expressions.syntax import parse
 from penstock.expressions.values import equal, from_json
+from tests.property.effort import examples
 
 NOW = 1_788_000_000_000
 
@@ -54,7 +55,7 @@ others = comparisons | st.sampled_from(
 conditions = st.lists(equalities | equalities | fixed | others, min_size=1, max_size=3).map(" && ".join)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(conditions, events, st.lists(events, min_size=1, max_size=4), st.booleans())
 def test_the_parts_say_what_the_whole_says(
     text: str, event: Mapping[str, object], incoming: list[dict[str, object]], alike: bool

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from penstock.state.memory import MemoryStore
 from penstock.state.rocks import RocksStore
 from penstock.state.store import Change, StateStore
+from tests.property.effort import examples
 
 #: Few and close together, so that changes meet; a zero byte, 0xff and prefixes of each other are among them.
 KEYS = st.one_of(
@@ -90,6 +91,6 @@ class RocksAgainstDict(StoreAgainstDict):
 
 
 TestMemoryStore = StoreAgainstDict.TestCase
-TestMemoryStore.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestMemoryStore.settings = settings(max_examples=examples(100), stateful_step_count=30, deadline=None)
 TestRocksStore = RocksAgainstDict.TestCase
-TestRocksStore.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestRocksStore.settings = settings(max_examples=examples(25), stateful_step_count=30, deadline=None)

@@ -29,6 +29,7 @@ from penstock.messages.incoming import Arrival, IncomingEvents
 from penstock.messages.keys import correlation_of, correlation_partition, wait_key
 from penstock.messages.records import CorrelatedEvent, Event, ResumeRun, Wait, WaitShape
 from penstock.state.memory import MemoryStore
+from tests.property.effort import examples
 
 CODEC = Codec()
 INCOMING = IncomingEvents(CODEC)
@@ -398,4 +399,4 @@ def values(event: Event) -> tuple[int | None, int | None]:
 
 
 TestWaitsAndEvents = WaitsAndEvents.TestCase
-TestWaitsAndEvents.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestWaitsAndEvents.settings = settings(max_examples=examples(200), stateful_step_count=40, deadline=None)
