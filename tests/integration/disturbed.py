@@ -17,7 +17,8 @@ from typing import Any
 
 import httpx
 import uvicorn
-from confluent_kafka.admin import AdminClient, MemberDescription
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._group import MemberDescription
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -297,7 +298,7 @@ class World:
         found = audit(self.kafka)
         assert found.problems == []
         assert found.completed() == self.ended
-        assert list(audit_topics(self.kafka, None, lambda _: None).lines()) == []
+        assert list(audit_topics(self.kafka, (), lambda _: None).lines()) == []
         assert [name for name, service in self.services.items() if service.has_ended()] == []
         self.is_sound = True
 
