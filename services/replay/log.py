@@ -20,7 +20,7 @@ from ..messages.ids import ReplayId
 from ..messages.keys import replay_key
 from ..messages.records import Replay, ReplayControl, ReplayProgress
 from ..settings import KafkaSettings
-from .table import ReplayRecord, ReplayState, ReplayTable
+from .table import ReplayRecord, ReplayState, ReplayTable, usable
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class ReplayLog:
         try:
             record = self._codec.decode(value)
             if isinstance(record, Replay | ReplayControl | ReplayProgress):
-                return record
+                return usable(record)
             raise UndecodableRecord(f"a {type(record).__name__} does not belong on this topic")
         except UndecodableRecord as error:
             log.warning("replays topic, offset %s: passed over: %s", message.offset(), error)

@@ -10,11 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import UndecodableRecord
 from ..messages.ids import ReplayId
+from ..messages.incoming import LATEST_MS
 from ..messages.records import Replay, ReplayControl, ReplayProgress, ReplayWanted
 
 Status = Literal["Scheduled", "Running", "Paused", "Completed", "Cancelled", "Failed"]
 ReplayRecord = Replay | ReplayControl | ReplayProgress
+#: More than any release allows.
+MOST_A_SECOND = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ class ReplayState:
 
     def positions(self) -> dict[str, int]:
         """Where to read on."""
-        return dict(self.asked.begins) | (dict(self.progress.positions) if self.progress else {})
+        known = self.progress.positions if self.progress else {}
+        return {place: known.get(place, begin) for place, begin in self.asked.begins.items()}
 
     def total(self) -> int:
         """Records to read, gaps included."""
@@ -67,6 +72,36 @@ class ReplayState:
         if self.status == "Completed" and not self.asked.limit:
             return self.total()
         return sum(max(min(at, ends[place]) - begins[place], 0) for place, at in self.positions().items())
+
+
+def usable(record: ReplayRecord) -> ReplayRecord:
+    """The record, when it says what all who read it rely on; `UndecodableRecord` else."""
+    match record:
+        case Replay():
+            _require(record.begins.keys() == record.ends.keys(), "begins and ends name other partitions")
+            _require(all(map(_is_place, record.begins)), "a partition is not written as topic/number")
+            _require(0 < record.rate <= MOST_A_SECOND, f"the rate is not above 0 and at most {MOST_A_SECOND:g}")
+            _require_time(record.created_at, record.runs_dated, record.from_at, record.to_at)
+        case ReplayControl():
+            _require(0 <= record.rate <= MOST_A_SECOND, f"the rate is not from 0 to {MOST_A_SECOND:g}")
+            _require_time(record.at)
+        case ReplayProgress():
+            _require_time(record.updated_at)
+    return record
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise UndecodableRecord(otherwise)
+
+
+def _require_time(*times: int) -> None:
+    _require(all(0 <= time <= LATEST_MS for time in times), "a time is not between 1970 and 2100")
+
+
+def _is_place(place: str) -> bool:
+    topic, _, number = place.rpartition("/")
+    return bool(topic) and number.isascii() and number.isdigit() and len(number) < 10
 
 
 class ReplayTable:

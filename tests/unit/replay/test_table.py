@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
+from penstock.errors import UndecodableRecord
 from penstock.messages.records import ReplayControl, ReplayProgress
-from penstock.replay.table import ReplayRecord, ReplayTable
+from penstock.replay.table import ReplayRecord, ReplayTable, usable
 
 from .doubles import NOW, replay
 
@@ -67,3 +69,39 @@ def test_done_counts_what_was_read_within_the_range() -> None:
     assert (state.total(), state.done()) == (8, 4)
     assert found.first_of("ab" * 16) == state
     assert found.first_of("other") is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(replay(), ends={}),
+        replace(replay(), begins={"x": 1}, ends={"x": 2}),
+        replace(replay(), rate=float("nan")),
+        replace(replay(), rate=0.0),
+        replace(replay(), created_at=-1),
+        control("run", rate=-1.0),
+        control("run", (1 << 63) - 1),
+        progress(at=1 << 60),
+    ],
+)
+def test_what_no_release_writes_is_refused(broken: ReplayRecord) -> None:
+    """One such record would make the list of all replays fail."""
+    with pytest.raises(UndecodableRecord):
+        usable(broken)
+
+
+def test_what_releases_write_is_usable() -> None:
+    """Nothing of ours is refused."""
+    for record in (replay(), control("pause"), progress()):
+        assert usable(record) is record
+
+
+def test_progress_in_a_partition_that_was_not_asked_for_does_not_count() -> None:
+    """Positions are those of the partitions that the replay reads."""
+    found = ReplayTable()
+    found.apply(replay())
+    found.apply(replace(progress(), positions={"other/7": 5}))
+    state = found.get(ID)
+    assert state is not None
+    assert state.positions() == dict(replay().begins)
+    assert state.done() == 0
