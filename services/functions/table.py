@@ -106,10 +106,12 @@ class FunctionTable:
         return found
 
     def _take(self, record: Function) -> None:
+        # Read before anything is forgotten: a record that cannot be used leaves what was known.
+        registered = None if record.archived else Registered(record.version, FunctionConfig.from_json(record.config))
         self._forget(record.key)
         self._records[record.key] = record
-        if not record.archived:
-            self._remember(Registered(record.version, FunctionConfig.from_json(record.config)))
+        if registered is not None:
+            self._remember(registered)
 
     def _remember(self, registered: Registered) -> None:
         key = registered.config.key

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from penstock.functions.config import FunctionConfig
 from penstock.functions.table import Forgotten, FunctionTable
 from penstock.messages.ids import FunctionKey, function_uuid
@@ -54,3 +56,16 @@ def test_a_tombstone_forgets_a_cancellation_and_nothing_else() -> None:
     table.apply(Forgotten(cancellation_key("01").decode()), 4)
     assert table.cancellations(KEY) == ()
     assert table.offset == 4
+
+
+def test_a_configuration_that_cannot_be_read_leaves_what_was_known() -> None:
+    """The reader of the topic passes over such a record: the function goes on as it was."""
+    table = FunctionTable()
+    table.apply(IMPORT, 0)
+    for config in ("not json", "{}", "[]"):
+        with pytest.raises((KeyError, ValueError, TypeError)):
+            table.apply(replace(IMPORT, version=2, config=config), 1)
+    registered = table.function(KEY)
+    assert registered is not None
+    assert registered.version == 1
+    assert table.find("shop-import") == KEY
