@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from ..errors import Fenced, Unavailable
 from ..kafka import clients
+from ..kafka.held_back import held_back
 from ..kafka.produce import Outgoing
 from ..kafka.topic_ids import topic_id
 from ..messages import keys
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _COMMIT_TIMEOUT_SECONDS = 20.0
 _BOUNDS_SECONDS = 10.0
+#: Key of records that are never committed.
+_CLEANSING = b"cleansing"
 _SILENCE_SECONDS = 30.0
 Pairs = list[tuple[bytes, bytes | None]]
 
@@ -30,7 +33,7 @@ class Changelog(Protocol):
     """The truth about a partition's runs. Every method blocks: call it off the event loop."""
 
     def fence(self) -> None:
-        """Make every earlier owner's writes fail from now on, and abort what it left open."""
+        """Make every earlier owner's writes fail from now on, and abort what they left open or hanging."""
 
     def topic_id(self) -> str:
         """Tells a topic from another of the same name; empty where the cluster does not tell."""
@@ -73,6 +76,7 @@ class KafkaChangelog:
         self._owning = (keys.OWNER_HEADER, secrets.token_bytes(6))
         with _translated(f"taking over partition {self._partition}"):
             self._producer.init_transactions(30.0)
+            self._cleanse(self._producer)
 
     def topic_id(self) -> str:
         return topic_id(self._settings, self._topic)
@@ -132,6 +136,22 @@ class KafkaChangelog:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge()
+
+    def _cleanse(self, producer: Producer) -> None:
+        """End hanging transactions of earlier owners by one that is aborted.
+
+        `init_transactions` ends only what the coordinator knows. A write that a broker took in while it stood still may
+        be in none of its books: then the partition waits for ever, or worse, our next commit would commit it too. An
+        abort by the same producer ends it as aborted; and from the first record of the new epoch on, the partition
+        itself refuses those of earlier ones.
+        """
+        others = held_back(self._settings, self._settings.topics().written_by_owners())
+        producer.begin_transaction()
+        for topic, partition in [(self._topic, self._partition), *others]:
+            producer.produce(topic, key=_CLEANSING, value=b"", partition=partition)
+        if producer.flush(_COMMIT_TIMEOUT_SECONDS):
+            raise Unavailable(f"taking over partition {self._partition}: Kafka takes no records")
+        producer.abort_transaction(_COMMIT_TIMEOUT_SECONDS)
 
     def _produce(self, producer: Producer, records: Mapping[bytes, bytes | None]) -> None:
         # Deliveries within a partition keep their order, so the last record's offset is the highest. That one says by

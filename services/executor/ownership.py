@@ -84,6 +84,12 @@ class Ownership:
             if served.owner is not None:
                 served.owner.put(FunctionsChanged())
 
+    def reopen(self, reason: str) -> None:
+        """Open every partition anew."""
+        for served in self._served.values():
+            if served.owner is not None and not served.leaving:
+                served.owner.end(reason)
+
     async def close(self) -> None:
         await self.lost(set(self._served))
 

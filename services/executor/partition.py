@@ -106,6 +106,7 @@ class PartitionOwner:
         self._more_is_due = False
         self._latest = 0
         self._in_vain = -1
+        self._reason_to_end = ""
         self.closed = False
 
     @property
@@ -132,14 +133,21 @@ class PartitionOwner:
         self._take_timers()
 
     async def run(self) -> None:
-        """Take what arrives until cancelled, or until a commit fails."""
+        """Take what arrives until cancelled, until a commit fails, or until `end`."""
         while True:
             if not self._inbox:
                 self._at_rest.set()
             await self._arrived.wait()
+            if self._reason_to_end:
+                raise Unavailable(self._reason_to_end)
             await self._turn(self._next_batch())
             if self._more_is_due and not self._due_waiting:
                 self._take_timers()
+
+    def end(self, reason: str) -> None:
+        """Let `run` end with `Unavailable` before its next commit, so that the partition is opened anew."""
+        self._reason_to_end = reason
+        self._arrived.set()
 
     def _next_batch(self) -> list[Arrival]:
         """What one commit takes in: bounded in number and in size, but never nothing."""

@@ -8,8 +8,10 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from ..kafka.held_back import held_back
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
 from ..kafka.shape_registry import ShapeRegistry
@@ -27,6 +29,7 @@ from .call import HttpCaller
 from .calls import CallQueue
 from .changelog import KafkaChangelog
 from .commands import CommandReader
+from .hanging import watch
 from .membership import GroupMember
 from .outbound import HttpSender
 from .outgoing import Outbox
@@ -91,11 +94,14 @@ async def serve(settings: ExecutorSettings, kafka: KafkaSettings, ready: Callabl
         answering = asyncio.create_task(server.serve([listening]))
         member = GroupMember(kafka, f"penstock-executor|{host}:{port}", ownership)
         ownership.prove = member.prove
+        places = [*topics.written_by_owners(), *((topics.run_state, each) for each in range(kafka.run_partitions))]
+        watching = asyncio.create_task(watch(partial(held_back, kafka, places), ownership.reopen))
         try:
             await ownership.first_assignment.wait()
             ready(f"executor owns partitions of {topics.run_steps}, answers on {host}:{port}")
             await answering
         finally:
+            watching.cancel()
             await _patience(calls, settings.drain_seconds)
             ownership.patience_seconds = 0.0
             # Leaving the group revokes the partitions, which come to rest and let go of their state.

@@ -73,6 +73,16 @@ class Topics:
     def dead_letters(self) -> str:
         return self.prefix + "dead-letters"
 
+    def written_by_owners(self) -> list[tuple[str, int]]:
+        """Topic and partition of everything that owners of runs write to beside their changelog."""
+        return [
+            *((self.run_steps, partition) for partition in range(self.run_partitions)),
+            *((self.waits, partition) for partition in range(self.wait_partitions)),
+            *((self.internal_events, partition) for partition in range(self.event_partitions)),
+            (self.wait_shapes, 0),
+            (self.dead_letters, 0),
+        ]
+
     def specs(self) -> tuple[TopicSpec, ...]:
         """Every topic with the shape that it needs."""
         day, week, month = str(DAY_MS), str(7 * DAY_MS), str(30 * DAY_MS)

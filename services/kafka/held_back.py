@@ -1,0 +1,53 @@
+"""Partitions whose committed end lies before their end: a transaction is open there, or one was left hanging.
+
+A hanging transaction is one that its coordinator has ended, or never knew in this partition, while the partition still
+waits for its end: a broker that stood still while it was being aborted can leave one. It holds back every reader of
+committed records, for ever, and Kafka ends it only when the same producer ends another transaction there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeAlias
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from ..errors import Unavailable
+from ..settings import KafkaSettings
+from .probe import admin_client
+
+_ANSWER_SECONDS = 10.0
+
+#: Topic and partition.
+Place: TypeAlias = tuple[str, int]
+
+
+def held_back(settings: KafkaSettings, places: Sequence[Place]) -> Mapping[Place, int]:
+    """Where the committed end is, for those of the places where it lies before the end.
+
+    Blocks; raises `Unavailable` when the cluster does not answer.
+    """
+    client = admin_client(settings)
+    give_up = time.monotonic() + _ANSWER_SECONDS
+    while True:
+        try:
+            committed = _ends(client, places, IsolationLevel.READ_COMMITTED)
+            ends = _ends(client, places, IsolationLevel.READ_UNCOMMITTED)
+            return {place: offset for place, offset in committed.items() if offset < ends[place]}
+        except (KafkaException, FutureTimeout) as error:  # a broker that is just coming up is asked again
+            if time.monotonic() > give_up:
+                raise Unavailable(f"Kafka does not tell where partitions end: {error!r}") from error
+            time.sleep(0.05)
+
+
+def _ends(client: AdminClient, places: Sequence[Place], level: IsolationLevel) -> Mapping[Place, int]:
+    asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+    answers = client.list_offsets(asked, isolation_level=level, request_timeout=_ANSWER_SECONDS)
+    return {
+        (place.topic, place.partition): int(future.result(_ANSWER_SECONDS + 1).offset)
+        for place, future in answers.items()
+    }
