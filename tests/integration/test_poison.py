@@ -177,15 +177,16 @@ def test_poison_on_any_topic_holds_up_nothing(stack: StartStack, app: StepsApp, 
     replayed(one)
     topics = one.kafka.topics()
     kept = (topics.events, topics.internal_events, topics.run_steps)
-    expected = {topic: sent[topic] for topic in kept}
+    # In its own partition, the cancellation of a run that nobody knows is a command like any other.
+    expected = {topic: sent[topic] - (topic == topics.run_steps) for topic in kept}
 
     def letters() -> dict[str, int]:
-        return {topic: len(listed(one, "/v1/dead-letters", topic=topic, limit=200)) for topic in kept}
+        return {topic: len(listed(one, "/v1/dead-letters", topic=topic, limit=100)) for topic in kept}
 
     wait_until(lambda: letters() == expected, 60, lambda: f"{letters()}, not {expected}\n{one.text()[-5000:]}")
     for topic in (topics.waits, topics.correlations):
-        assert listed(one, "/v1/dead-letters", topic=topic, limit=200)
-    assert all(letter["reason"] for letter in listed(one, "/v1/dead-letters", limit=200))
+        assert listed(one, "/v1/dead-letters", topic=topic, limit=100)
+    assert all(letter["reason"] for letter in listed(one, "/v1/dead-letters", limit=100))
     for service in ("executor", "matcher", "history"):
         one.wait_restarted(service, one.kill(service))
     works(one, app, waiting, range(24, 40))
