@@ -12,6 +12,7 @@ from penstock.kafka.held_back import held_back
 from penstock.kafka.partition_log import KafkaPartitionLog
 from penstock.kafka.produce import Outgoing
 from penstock.settings import KafkaSettings
+from tests.stack import wait_until
 
 from .hanging import leave_hanging, verification
 
@@ -30,6 +31,11 @@ def hang(settings: KafkaSettings, topic: str, partition: int) -> None:
     """As left by an owner of partition 1."""
     asyncio.run(leave_hanging(settings, f"{settings.topic_prefix}executor-1", topic, partition, b"zombie"))
     assert list(held_back(settings, [(topic, partition)])) == [(topic, partition)], "it must hang, or nothing is shown"
+
+
+def are_keys(settings: KafkaSettings, topic: str, partition: int, wanted: list[bytes]) -> None:
+    """A commit is true for readers when its marker is there, a moment after the producer was told."""
+    wait_until(lambda: keys(settings, topic, partition) == wanted, 10, lambda: str(keys(settings, topic, partition)))
 
 
 def keys(settings: KafkaSettings, topic: str, partition: int) -> list[bytes | None]:
@@ -55,8 +61,8 @@ def test_a_changelog_is_freed_by_its_next_owner(kafka_settings: KafkaSettings) -
     assert [pair for batch, _ in heir.read(-1, end) for pair in batch] == [(b"a", b"1")]
     heir.commit({b"b": b"2"}, ())
     heir.close()
-    assert keys(kafka_settings, topic, 1) == [b"a", b"b"]
-    assert not held_back(kafka_settings, [(topic, 1)])
+    are_keys(kafka_settings, topic, 1, [b"a", b"b"])
+    wait_until(lambda: not held_back(kafka_settings, [(topic, 1)]), 10, "the changelog is free")
 
 
 def test_what_an_owner_sends_to_is_freed_too(kafka_settings: KafkaSettings) -> None:
@@ -68,6 +74,6 @@ def test_what_an_owner_sends_to_is_freed_too(kafka_settings: KafkaSettings) -> N
     heir.fence()
     heir.commit({b"a": b"1"}, [Outgoing(topics.run_steps, b"command", b"x", partition=3)])
     heir.close()
-    assert keys(kafka_settings, topics.run_steps, 3) == [b"command"]
-    assert keys(kafka_settings, topics.waits, 0) == []
-    assert not held_back(kafka_settings, topics.written_by_owners())
+    are_keys(kafka_settings, topics.run_steps, 3, [b"command"])
+    are_keys(kafka_settings, topics.waits, 0, [])
+    wait_until(lambda: not held_back(kafka_settings, topics.written_by_owners()), 10, "all topics are free")
