@@ -161,7 +161,9 @@ class SchemaRegistry:
 
 def _checked(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise InvalidSettings("PENSTOCK_SCHEMA_REGISTRY_URL must be an http(s) URL, such as https://registry.example.com")
+        raise InvalidSettings(
+            "PENSTOCK_SCHEMA_REGISTRY_URL must be an http(s) URL, such as https://registry.example.com"
+        )
     return url.rstrip("/")
 
 

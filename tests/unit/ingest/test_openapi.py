@@ -114,7 +114,9 @@ def owner(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404, json={"error": "unknown", "status": 404, "data": None})
     if request.url.path.endswith("/cancel"):
         return httpx.Response(200, json={"status": "Cancelled"})
-    return httpx.Response(200, json={"run_id": RUN})
+    if request.url.path.endswith("/signal"):
+        return httpx.Response(200, json={"taken": True})
+    return httpx.Response(200, json={"run_id": RUN, "job_id": "signal/s0"})
 
 
 async def ask(case: Case, sent: Any) -> httpx.Response:
