@@ -206,9 +206,13 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _log_to_stderr() -> None:
+    from .kafka.complaints import COMPLAINTS, OnceInAWhile
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for chatty in ("httpx", "faust", "mode", "aiokafka", "penstock.matcher.app", "penstock.matcher.faust_kafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(OnceInAWhile(COMPLAINTS))
     logging.captureWarnings(True)
 
 
