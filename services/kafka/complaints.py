@@ -1,7 +1,7 @@
 """What Kafka's clients complain about, in our log: the first of a kind at once, then how it stands every so often.
 
-By themselves they write a line for every attempt to connect, dozens a second while Kafka is away: librdkafka to standard
-error, aiokafka (which Faust uses) to its loggers.
+By themselves they write a line for every attempt to connect, dozens a second while Kafka is away: librdkafka to
+standard error, aiokafka (which Faust uses) to its loggers.
 """
 
 from __future__ import annotations
