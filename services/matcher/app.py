@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -40,6 +42,9 @@ from .rereading import Rereader
 from .shapes import ShapeTable
 
 log = logging.getLogger(__name__)
+
+#: So long a worker that has failed may take to stop in order.
+STOP_SECONDS = 20.0
 
 
 class MatcherApp(faust.App):
@@ -76,7 +81,11 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
     app.transport = transport(app, kafka, held_back)
 
     def fail(error: Exception) -> None:
+        end_for_sure(STOP_SECONDS)
         app.add_future(app.crash(error))
+
+    async def died(_agent: object, error: BaseException) -> None:
+        fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
     async def rebalanced(*_: object, **__: object) -> None:
         await is_open.wait()
@@ -90,7 +99,7 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
 
     app.on_rebalance_complete.connect(rebalanced, weak=False)
 
-    @app.agent(events, name="matcher")
+    @app.agent(events, name="matcher", on_error=died)
     async def matcher(stream: Any) -> None:
         async with opened(settings, kafka, app, fail) as parts:
             opened_parts.append(parts)
@@ -99,7 +108,7 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
                 message = event.message
                 await parts.intake.take(_arrival(message), message.key, event.ack)
 
-    @app.agent(meetings, name="waits")
+    @app.agent(meetings, name="waits", on_error=died)
     async def waits(stream: Any) -> None:
         await is_open.wait()
         parts = opened_parts[0]
@@ -108,6 +117,19 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
             await parts.waits.take(_arrival(message), message.key, event.ack)
 
     return app
+
+
+def end_for_sure(seconds: float) -> None:
+    """The process ends with exit code 1 by then, in order or not: one that lives on without its agents would keep its
+    partitions, and nobody would match. Nothing that is lost by that was acknowledged."""
+    timer = threading.Timer(seconds, _end_at_once)
+    timer.daemon = True
+    timer.start()
+
+
+def _end_at_once() -> None:
+    log.error("the matcher has failed and did not stop within %g s: it ends as it is", STOP_SECONDS)
+    os._exit(1)
 
 
 def options(settings: MatcherSettings, kafka: KafkaSettings) -> dict[str, Any]:
@@ -141,16 +163,15 @@ async def opened(
     open_log = partial(KafkaPartitionLog, kafka)
     async with AsyncExitStack() as stack:
         producer = AsyncProducer(clients.producer(kafka, "penstock-matcher"))
-        stack.push_async_callback(producer.close)
         matched = stack.enter_context(closing(GroupOffsets(kafka, app.conf.id)))
         progress = stack.enter_context(closing(GroupOffsets(kafka, f"{app.conf.id}-shapes")))
         registry, shapes = FunctionRegistry(kafka, codec), ShapeTable()
         lookback = Lookback(shapes)
         rereader = Rereader(shapes, lookback, open_log, matched, progress, now_ms)
         shape_registry = ShapeRegistry(kafka, codec, rereader.learn)
+        stack.push_async_callback(_closed, producer, registry, shape_registry)
         for one in (registry, shape_registry):
             await one.start()
-            stack.push_async_callback(one.close)
         deliveries = Deliveries(producer, settings.matcher_max_in_flight, fail)
         waits = WaitOwnership(open_store(settings, kafka), open_log, matched, window_ms, partial(_let_go, app))
         stack.push_async_callback(waits.close)
@@ -179,6 +200,11 @@ def now_ms() -> int:
 async def _let_go(app: faust.App, places: dict[Place, int | None]) -> None:
     consumer: Any = app.consumer
     await consumer.let_go(places)
+
+
+async def _closed(*parts: AsyncProducer | FunctionRegistry | ShapeRegistry) -> None:
+    """All at once: only afterwards Faust leaves the group, and until then nobody matches our partitions' events."""
+    await asyncio.gather(*(part.close() for part in parts))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
