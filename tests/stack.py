@@ -47,8 +47,10 @@ class Stack:
         poll: bool = False,
         environment: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
+        within: Sequence[str] = (),
     ) -> None:
-        """Start it; with no `bootstrap_servers`, on an embedded broker of its own."""
+        """Start it; with no `bootstrap_servers`, on an embedded broker of its own. `within` is a program that becomes
+        the one it is given, in other surroundings."""
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = folder / "data"
         self.log = folder / "stack.log"
@@ -57,6 +59,8 @@ class Stack:
         self.environment = {"PENSTOCK_TOPIC_PREFIX": topic_prefix, **(environment or {})}
         if bootstrap_servers is not None:
             self.environment["PENSTOCK_KAFKA_BOOTSTRAP_SERVERS"] = bootstrap_servers
+        if retry_interval is not None:
+            self.environment["PENSTOCK_RETRY_INTERVAL_SECONDS"] = str(retry_interval)  # of further services, too
         command = [sys.executable, "-P", "-m", "penstock", "dev", "--port", str(self.port)]
         command += ["--data-dir", str(self.data_dir), "--ready-file", str(self.ready_file), "--kafka-port", "0"]
         command += [part for url in app_urls for part in ("-u", url)]
@@ -68,7 +72,7 @@ class Stack:
         """Where local stores may be, those of further processes included."""
         self.has_own_broker = bootstrap_servers is None
         with self.log.open("ab") as log:
-            self._dev = Leashed([*command, *flags], log, self.environment)
+            self._dev = Leashed([*within, *command, *flags], log, self.environment)
 
     @property
     def url(self) -> str:
