@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 
@@ -10,6 +11,7 @@ from .world import play
 
 def main() -> None:
     first, count = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    logging.disable(logging.WARNING if count > 1 else logging.NOTSET)
     began = time.monotonic()
     runs = deaths = 0
     for seed in range(first, first + count):

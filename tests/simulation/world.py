@@ -27,13 +27,17 @@ from penstock.verification.usercode import Answer, UserCode
 from penstock.verification.usercode import Call as AppCall
 
 from .broker import Broker
-from .matchers import Matcher
+from .group import Group
+from .matchers import Action, Matcher
 from .owners import Died, Owner
 
 CODEC = Codec()
 T0 = 1_700_000_000_000
 DAY_MS = 24 * 3600 * 1000
-MAX_ACTIONS = 6000
+MAX_ACTIONS = 12000
+MOST_MATCHERS = 2
+#: Waiting for Kafka is over so soon; other timers of a matcher are for groups that nobody visits.
+SOON_MS = 5000
 CANCEL = '{"cancel":[{"event":"app/stop","if":"async.data.k == event.data.k"}]}'
 UNREACHABLE = Answer(502, {"x-inngest-sdk": "py:v0", "x-inngest-req-version": "2"}, b'"bad gateway"')
 
@@ -52,6 +56,9 @@ class Counts:
     zombies: int = 0
     duplicates: int = 0
     cancelled: int = 0
+    moves: int = 0
+    late: int = 0
+    """What members of the matchers' group did after they had lost their partitions."""
     statuses: dict[str, int] = field(default_factory=dict)
 
 
@@ -71,12 +78,24 @@ class World:
         self.machines = [MemoryStore(), MemoryStore(), MemoryStore()]
         self.owners = [self._own(partition) for partition in range(self.topics.run_partitions)]
         self.zombies: list[Owner] = []
-        self.matcher = Matcher(self.broker, self.table, CODEC)
+        of_matchers = (self.topics.events, self.topics.internal_events, self.topics.waits, self.topics.correlations)
+        places = [(each.name, p) for each in self.topics.specs() if each.name in of_matchers for p in range(2)]
+        self.group = Group(places)
+        self.disks = [MemoryStore()]
+        """What matchers that are gone have left of their tables."""
+        self.matchers = [self._new_matcher()]
+        self.cut_off: list[tuple[Matcher, int]] = []
+        """Matchers without a connection to the group's coordinator, and how much they still do."""
+        self.lagging: frozenset[str] = frozenset()
+        """Topics that matchers read only when they have nothing else to do."""
+        self._rebalance()
         self.numbers: list[int] = []
         """The numbers k of the events that start a run each."""
         self.tainted: set[RunId] = set()
         """Runs that may end as Cancelled, and those that depend on them."""
         self.answered: set[str] = set()
+        self.repeated = False
+        """Some event was sent twice, under one id."""
 
     def play(self) -> Counts:
         """Start runs, let trouble happen, wait until all have ended, and hold the outcome against the model."""
@@ -103,8 +122,8 @@ class World:
         choices: list[tuple[str, int]] = []
         choices += [("turn", i) for i, owner in enumerate(self.owners) if owner.has_work()]
         choices += [("call", i) for i, owner in enumerate(self.owners) if owner.calls]
-        places = self.matcher.work()
-        choices += [("match", i) for i in range(len(places))]
+        of_matchers = self._matchers_work()
+        choices += [("match", i) for i in range(len(of_matchers))]
         if not choices:
             return self._answer_a_wait()
         kind, which = self.rng.choice(choices)
@@ -113,12 +132,25 @@ class World:
         elif kind == "call":
             self._answer_call(self.owners[which])
         else:
-            self.matcher.step(places[which])
-            if self.rng.random() < 0.2:
-                self.matcher.commit()
+            self._let_match(*of_matchers[which])
         if self.rng.random() < 0.1:
             self._answer_a_wait()
         return True
+
+    def _matchers_work(self) -> list[tuple[Matcher, Action]]:
+        strays = [matcher for matcher, left in self.cut_off if left]
+        found = [(matcher, action) for matcher in [*self.matchers, *strays] for action in matcher.work()]
+        ahead = [each for each in found if each[1][1][0] not in self.lagging]
+        return ahead or found
+
+    def _let_match(self, matcher: Matcher, action: Action) -> None:
+        matcher.do(action)
+        if matcher in self.matchers:
+            if self.rng.random() < 0.2:
+                matcher.commit()
+            return
+        self.counts.late += 1
+        self.cut_off = [(each, left - (each is matcher)) for each, left in self.cut_off]
 
     def _turn(self, which: int, dies_after: int = 0) -> None:
         owner = self.owners[which]
@@ -189,12 +221,25 @@ class World:
         """Nothing else can happen: on to the next timer of a run that is alive."""
         if not self._live():
             return False
+        soon = [at for each in self.matchers if (at := each.loop.next_timer()) and at < self.broker.now + SOON_MS]
+        if soon:
+            self.broker.now = max(self.broker.now, min(soon))
+            return True
         due = [at for owner in self.owners if (at := owner.next_timer()) is not None]
         if not due:
             raise Violation(f"nothing will ever happen again: {self._alive()}")
-        self.matcher.commit()
+        for matcher in self.matchers:
+            matcher.commit()
+        self._end_those_cut_off(min(due))
         self.broker.now = max(self.broker.now, min(due))
         return True
+
+    def _end_those_cut_off(self, until: int) -> None:
+        """An event's id counts for a day: who slept for longer over a second event of it would start another run."""
+        if self.repeated and until > T0 + DAY_MS // 2:
+            for matcher, _ in self.cut_off:
+                matcher.die()
+            self.cut_off = []
 
     # ---- what goes wrong
 
@@ -202,6 +247,7 @@ class World:
         which = self.rng.randrange(len(self.owners))
         match self.rng.choice(
             ("die", "die", "kill", "zombie", "wake", "matcher", "again", "duplicate", "cancel", "stop")
+            + ("join", "leave", "cut off", "back", "lag", "away")
         ):
             case "die":
                 if self.owners[which].has_work():
@@ -216,7 +262,7 @@ class World:
                 self._wake_zombie()
             case "matcher":
                 self.counts.deaths += 1
-                self.matcher.die()
+                self._matcher_gone(self.rng.choice(self.matchers))
             case "again":
                 self._repeat_a_record()
             case "duplicate":
@@ -226,6 +272,74 @@ class World:
                 self._cancel()
             case "stop":
                 self._stop()
+            case _ as of_matchers:
+                self._trouble_matchers(of_matchers)
+
+    def _trouble_matchers(self, trouble: str) -> None:
+        match trouble:
+            case "join":
+                if len(self.matchers) < MOST_MATCHERS:
+                    self.matchers.append(self._new_matcher())
+                    self._rebalance()
+            case "leave":
+                if len(self.matchers) > 1:
+                    leaving = self.rng.choice(self.matchers)
+                    leaving.commit()
+                    self._matcher_gone(leaving)
+            case "cut off":
+                self._cut_off(self.rng.choice(self.matchers))
+            case "back":
+                self._connect_again()
+            case "lag":
+                topics = sorted({topic for topic, _ in self.group.places})
+                self.lagging = frozenset(topic for topic in topics if self.rng.random() < 0.3)
+            case "away":
+                self.rng.choice(self.matchers).refusals = self.rng.choice((1, 2, 5))
+
+    def _matcher_gone(self, matcher: Matcher) -> None:
+        """Killed, or gone by itself; another begins where the group's offsets stand, if none is left."""
+        matcher.die()
+        self.disks.append(matcher.machine)
+        self.matchers.remove(matcher)
+        self.matchers = self.matchers or [self._new_matcher()]
+        self._rebalance()
+
+    def _cut_off(self, matcher: Matcher) -> None:
+        """It hears no more of the group, which gives its partitions to others; it reads and writes on for a while."""
+        if len(self.cut_off) < 2 and matcher.told is None:
+            self.counts.zombies += 1
+            self.cut_off.append((matcher, self.rng.choice((0, 5, 30))))
+            self.matchers.remove(matcher)
+            self.matchers = self.matchers or [self._new_matcher()]
+            self._rebalance()
+
+    def _connect_again(self) -> None:
+        """Who was cut off goes on where it was; then it is killed, or hears that it has lost everything."""
+        if not self.cut_off:
+            return
+        matcher, left = self.cut_off.pop(0)
+        if not left:
+            self.cut_off.append((matcher, 30))
+        elif len(self.matchers) < MOST_MATCHERS:
+            self.matchers.append(matcher)
+            self._rebalance()
+        else:
+            matcher.die()
+            self.disks.append(matcher.machine)
+
+    def _new_matcher(self) -> Matcher:
+        """On a machine whose files are old, or on one that has none."""
+        old = self.disks.pop(self.rng.randrange(len(self.disks))) if self.disks and self.rng.random() < 0.7 else None
+        return Matcher(self.broker, self.group, old or MemoryStore(), self.table, CODEC, self.rng)
+
+    def _rebalance(self) -> None:
+        """Partitions move; each member hears of it when it does, and some store before what they have done."""
+        for matcher in self.matchers:
+            if self.rng.random() < 0.5:
+                matcher.commit()
+        self.counts.moves += 1
+        for matcher, assignment in zip(self.matchers, self.group.rebalance(len(self.matchers)), strict=True):
+            matcher.told = assignment
 
     def _replace(self, which: int) -> None:
         """The owner is gone; another takes over, on this machine or on one whose files are older."""
@@ -343,7 +457,9 @@ class World:
     def _trigger(self, k: int, *, again: bool = False) -> None:
         number = k % len(self.programs)
         self._send(self.code.trigger(number), {"k": k}, event_id=f"go-{k}")
-        if not again:
+        if again:
+            self.repeated = True
+        else:
             self.numbers.append(k)
 
     def _send(self, name: str, data: dict[str, object], event_id: str = "") -> Event:
