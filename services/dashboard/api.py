@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
-from ..errors import Unavailable
+from ..errors import InvalidInput, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,16 @@ class Api:
         self._event_key = event_key
 
     async def ask(self, method: str, path: str, content: object = None) -> Answer:
-        """Raises `Unavailable` when no answer comes in time."""
-        body = None if content is None else orjson.dumps(content)
+        """Raises `Unavailable` when no answer comes in time, `InvalidInput` for what cannot be asked at all."""
+        try:
+            body = None if content is None else orjson.dumps(content)
+        except orjson.JSONEncodeError as error:
+            raise InvalidInput(f"this cannot be sent as JSON: {error}") from error
         headers = {"content-type": "application/json"} if body is not None else {}
         try:
             response = await self._client.request(method, path, content=body, headers=headers)
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"the API has no such address: {error}") from error
         except httpx.HTTPError as error:
             raise Unavailable(f"the API does not answer: {error}; try again in a moment") from error
         return Answer(response.status_code, _decoded(response.content))

@@ -25,6 +25,7 @@ from .streams import StreamsReader
 log = logging.getLogger(__name__)
 
 THEME_COOKIE = "penstock_theme"
+THEMES = ("light", "dark")
 NOTE_COOKIE = "penstock_note"
 MAX_NOTE = 600
 
@@ -110,7 +111,7 @@ class Desk:
 
 def theme(request: Request) -> str:
     chosen = request.cookies.get(THEME_COOKIE, "")
-    return chosen if chosen in ("light", "dark") else "auto"
+    return chosen if chosen in THEMES else "auto"
 
 
 def to_login(request: Request) -> Response:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from ..errors import InvalidRegistration
 from ..functions.config import FunctionConfig, Trigger
 from ..functions.flow_control import FlowControl, RateLimit, Throttle
 from ..history.paging import Counted, PageRequest
@@ -34,6 +34,8 @@ class Summary:
     row: Found
     triggers: tuple[Trigger, ...]
     limits: tuple[str, ...]
+    problem: str
+    """Why its configuration cannot be read; empty as a rule."""
     runs: int
     failed: int
     running: int
@@ -79,14 +81,15 @@ class FunctionsView:
             self.desk.read(history.statistics.of_function, key, now - PERIODS[period], now, BUCKETS[period]),
             self.desk.read(history.runs.page, RunFilter(functions=(key,)), PageRequest(limit=10)),
         )
-        config = FunctionConfig.from_json(row.config)
+        config, problem = stored(row)
         totals = total(bucket.counts for bucket in buckets)
         return self.desk.page(
             request,
             "function.html",
             function=row,
             config=config,
-            limits=limits(config),
+            limits=limits(config) if config else (),
+            problem=problem,
             versions=versions,
             recent=recent.rows,
             period=period,
@@ -95,21 +98,30 @@ class FunctionsView:
             volume=bars([b.start for b in buckets], [b.counts for b in buckets]),
             latency=lines({name: [getattr(b, name) for b in buckets] for name in ("p50", "p90", "p99")}),
             delay=lines({"p50": [b.wait_p50 for b in buckets], "p99": [b.wait_p99 for b in buckets]}),
-            raw=orjson.dumps(orjson.loads(config.raw), option=orjson.OPT_INDENT_2).decode(),
+            raw=config.raw if config else row.config,
         )
 
 
 def summary(row: Found, counts: Mapping[str, Counted]) -> Summary:
-    config = FunctionConfig.from_json(row.config)
+    config, problem = stored(row)
     number = {status: counted.count for status, counted in counts.items()}
     return Summary(
         row=row,
-        triggers=config.triggers,
-        limits=limits(config),
+        triggers=config.triggers if config else (),
+        limits=limits(config) if config else (),
+        problem=problem,
         runs=sum(number.values()),
         failed=number.get("Failed", 0),
         running=number.get("Running", 0),
     )
+
+
+def stored(row: Found) -> tuple[FunctionConfig | None, str]:
+    """The configuration, or why another client's record of the function holds none that can be read."""
+    try:
+        return FunctionConfig.from_json(row.config), ""
+    except InvalidRegistration as error:
+        return None, str(error)
 
 
 def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

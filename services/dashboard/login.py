@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from .attempts import FailedAttempts
-from .desk import THEME_COOKIE, Desk, back, local_path
+from .desk import THEME_COOKIE, THEMES, Desk, back, local_path
 from .forms import read_form
 from .guard import is_encrypted
 from .session import COOKIE
@@ -74,7 +74,9 @@ class LoginView:
         """Remember the choice, for browsers without scripts too."""
         form = await read_form(request)
         response = back(local_path(form.get("to", "")))
-        response.set_cookie(THEME_COOKIE, form.get("theme", "")[:10], max_age=YEAR_SECONDS, samesite="lax")
+        chosen = form.get("theme", "")
+        chosen = chosen if chosen in THEMES else "auto"
+        response.set_cookie(THEME_COOKIE, chosen, max_age=YEAR_SECONDS, samesite="lax")
         return response
 
     def _later(self, request: Request, seconds: int) -> Response:

@@ -93,7 +93,7 @@ def failure(text: str | None) -> Failure | None:
         name=str(inner.get("name") or "Error"),
         message=str(inner.get("message") or ""),
         stack=str(inner.get("stack") or "")[:SHOWN_CHARACTERS],
-        rest=orjson.dumps(rest).decode() if rest else "",
+        rest=_encoded(rest) if rest else "",
     )
 
 
@@ -111,5 +111,13 @@ def unwrapped(text: str | None) -> str | None:
     """A step's output without the `data` that SDKs expect around it."""
     value = _decoded(text)
     if isinstance(value, dict) and value.keys() == {"data"}:
-        return orjson.dumps(value["data"]).decode()
+        return _encoded(value["data"]) or text
     return text
+
+
+def _encoded(value: object) -> str:
+    """JSON again; nothing for what is nested deeper than can be written."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -87,17 +88,26 @@ def replay(given: dict[str, str], flags: set[str]) -> dict[str, object]:
         if at is not None:
             wanted[name] = at
     if given["limit"]:
-        wanted["limit"] = int(_number(given["limit"], "limit"))
+        wanted["limit"] = _whole(given["limit"], "limit")
     if given["rate"]:
         wanted["rate"] = _number(given["rate"], "rate")
     return wanted | dict.fromkeys(flags, True)
 
 
+def _whole(text: str, field: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise InvalidInput(f"{field} must be a whole number such as 1000, not {text[:40]!r}")
+    return int(text)
+
+
 def _number(text: str, field: str) -> float:
     try:
-        return float(text)
-    except ValueError as error:
-        raise InvalidInput(f"{field} must be a number, not {text[:40]!r}") from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(f"{field} must be a number such as 50, not {text[:40]!r}")
+    return number
 
 
 def _replay_id(request: Request) -> str:

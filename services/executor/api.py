@@ -51,6 +51,8 @@ class _Signal(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+#: What is no JSON, no text, or nested deeper than a reader goes.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_checkpoint = msgspec.json.Decoder(_Checkpoint).decode
 _decode_signal = msgspec.json.Decoder(_Signal).decode
 
@@ -160,7 +162,7 @@ class OwnerApi:
             ops = parse_ops(bytes(told.steps).decode())
         except (LimitExceeded, ClientDisconnect) as error:
             return _unread(error)
-        except (msgspec.ValidationError, msgspec.DecodeError, InvalidReply, UnicodeDecodeError) as error:
+        except (*_UNREADABLE, InvalidReply) as error:
             return _error(400, f"not a checkpoint: {error}")
         odd = next((op.op for op in ops if op.op not in RESULTS | HINTS), None)
         if odd is not None:
@@ -187,15 +189,16 @@ class OwnerApi:
         """
         try:
             sent = _decode_signal(await _body(request))
+            data = bytes(sent.data).decode()
         except (LimitExceeded, ClientDisconnect) as error:
             return _unread(error)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except _UNREADABLE as error:
             return _error(400, f"not a signal: {error}")
         owner = self.ownership.owner(signal_partition(sent.signal, self.partitions))
         if owner is None:
             return _error(421, "this executor does not own the signal's partition")
         handed: asyncio.Future[SignalClaimed | None] = asyncio.get_running_loop().create_future()
-        owner.put(SignalSent(sent.signal, bytes(sent.data).decode(), partial(_settle, handed)))
+        owner.put(SignalSent(sent.signal, data, partial(_settle, handed)))
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
                 claim = await handed

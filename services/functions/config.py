@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import orjson
 
+from ..errors import InvalidRegistration
 from ..messages.ids import FunctionKey
+from .flow_control import FlowControl
 
 DEFAULT_RETRIES = 4
 MAX_RETRIES = 20
@@ -78,20 +81,54 @@ class FunctionConfig:
 
     @classmethod
     def from_json(cls, text: str) -> FunctionConfig:
-        """Read what `to_json` wrote, in this or an earlier release."""
-        row = orjson.loads(text)
-        triggers = tuple(
-            EventTrigger(t["event"], t.get("expression")) if "event" in t else CronTrigger(t["cron"], t.get("jitter"))
-            for t in row["triggers"]
-        )
+        """Read what `to_json` wrote, in this or an earlier release.
+
+        Anybody can write to the topic that holds it: `InvalidRegistration` for what no release has written.
+        """
+        try:
+            found = msgspec.json.decode(text, type=_Stored)
+            raw = orjson.dumps(orjson.loads(bytes(found.raw))).decode()
+            FlowControl.from_raw(raw)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidRegistration(f"a stored configuration cannot be read: {error}"[:500]) from error
         return cls(
-            key=FunctionKey(row["key"]),
-            app=row["app"],
-            slug=row["slug"],
-            name=row["name"],
-            url=row["url"],
-            triggers=triggers,
-            retries=row.get("retries", DEFAULT_RETRIES),
-            sdk=row.get("sdk", ""),
-            raw=orjson.dumps(row.get("raw", {})).decode(),
+            key=FunctionKey(found.key),
+            app=found.app,
+            slug=found.slug,
+            name=found.name,
+            url=found.url,
+            triggers=tuple(trigger.read() for trigger in found.triggers),
+            retries=found.retries,
+            sdk=found.sdk,
+            raw=raw,
         )
+
+
+class _StoredTrigger(msgspec.Struct):
+    event: str | None = None
+    expression: str | None = None
+    cron: str | None = None
+    jitter: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.event is None and self.cron is None:
+            raise ValueError("a trigger has neither event nor cron")
+
+    def read(self) -> Trigger:
+        if self.event is not None:
+            return EventTrigger(self.event, self.expression)
+        return CronTrigger(self.cron or "", self.jitter)
+
+
+class _Stored(msgspec.Struct):
+    """What `to_json` writes; earlier releases wrote no `raw`."""
+
+    key: str
+    app: str
+    slug: str
+    name: str
+    url: str
+    triggers: tuple[_StoredTrigger, ...]
+    retries: Annotated[int, msgspec.Meta(ge=0, le=MAX_RETRIES)] = DEFAULT_RETRIES
+    sdk: str = ""
+    raw: msgspec.Raw = msgspec.Raw(b"{}")

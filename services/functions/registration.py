@@ -94,7 +94,7 @@ def _text(value: str) -> str:
 def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https", "ws", "wss") and bool(parts.netloc)
+        usable = parts.scheme in ("http", "https", "ws", "wss") and bool(parts.netloc) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or _CONTROL.search(value) or " " in value:
@@ -109,6 +109,8 @@ def _lower(value: object) -> object:
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_text)]
 Url = Annotated[str, Field(max_length=MAX_URL), AfterValidator(_url)]
 Label = Annotated[str, Field(max_length=MAX_NAME)]
+#: Two of them, with what is put between, are a label.
+HalfLabel = Annotated[str, Field(max_length=MAX_NAME // 2 - 2)]
 
 
 class _RegisterBody(Wire):
@@ -123,8 +125,8 @@ class _InBandBody(Wire):
     app_id: Name = Field(alias="app_id")
     url: Url
     functions: tuple[Json, ...] = Field(max_length=MAX_FUNCTIONS)
-    sdk_language: Label = Field(default="", alias="sdk_language")
-    sdk_version: Label = Field(default="", alias="sdk_version")
+    sdk_language: HalfLabel = Field(default="", alias="sdk_language")
+    sdk_version: HalfLabel = Field(default="", alias="sdk_version")
     framework: Label = ""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
+from ..errors import InvalidRegistration
 from ..messages.ids import FunctionKey, function_uuid
 from ..messages.keys import cancellation_of
 from ..messages.records import App, Cancellation, Function
@@ -51,7 +52,7 @@ class FunctionTable:
         self._by_prefix: dict[str, list[tuple[Registered, EventTrigger]]] = {}
 
     def apply(self, record: TableRecord, offset: int) -> None:
-        """Take the next record of the topic."""
+        """Take the next record of the topic; `InvalidRegistration` when it cannot be used, and nothing has changed."""
         self.offset = offset
         self.generation += 1
         match record:
@@ -107,11 +108,14 @@ class FunctionTable:
 
     def _take(self, record: Function) -> None:
         # Read before anything is forgotten: a record that cannot be used leaves what was known.
-        registered = None if record.archived else Registered(record.version, FunctionConfig.from_json(record.config))
+        # Also of an archived one: runs of it that are under way go on, and the next registration is compared with it.
+        config = FunctionConfig.from_json(record.config)
+        if config.key != record.key:
+            raise InvalidRegistration(f"the record of {record.key[:200]!r} holds another function")
         self._forget(record.key)
         self._records[record.key] = record
-        if registered is not None:
-            self._remember(registered)
+        if not record.archived:
+            self._remember(Registered(record.version, config))
 
     def _remember(self, registered: Registered) -> None:
         key = registered.config.key

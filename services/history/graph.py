@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from graphql import GraphQLResolveInfo, GraphQLSchema, build_schema
 
-from ..errors import InvalidInput, PenstockError
+from ..errors import InvalidInput, InvalidRegistration, PenstockError
 from ..functions.config import CronTrigger, EventTrigger, FunctionConfig, Trigger
 from ..messages.ids import FunctionKey, app_uuid, function_uuid, is_ulid
 from .asked import millis
@@ -257,14 +257,14 @@ class _Graph:
         return None if row is None else self._function_shape(row)
 
     def _function_shape(self, row: Found) -> Shape:
-        config = FunctionConfig.from_json(row.config)
+        config = _readable(row.config)
         return {
             "id": _function_id(row.key),
             "name": row.name,
             "slug": row.slug,
             "version": row.version,
-            "url": config.url,
-            "triggers": [_trigger_shape(trigger) for trigger in config.triggers],
+            "url": config and config.url,
+            "triggers": config and [_trigger_shape(trigger) for trigger in config.triggers],
             "appID": str(app_uuid(row.app)),
             "app": lambda _info: _app_shape(row.app, self._model.apps.one(row.app)),
         }
@@ -310,6 +310,14 @@ def _app_shape(name: str, row: Found | None) -> Shape:
     if row is not None:
         found |= {"url": row.url, "error": row.error, "sdkLanguage": row.sdk, "framework": row.framework}
     return found
+
+
+def _readable(config: str) -> FunctionConfig | None:
+    """None for what another client wrote to the topic: such a function has neither URL nor triggers."""
+    try:
+        return FunctionConfig.from_json(config)
+    except InvalidRegistration:
+        return None
 
 
 def _trigger_shape(trigger: Trigger) -> Shape:

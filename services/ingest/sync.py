@@ -106,6 +106,7 @@ class AppSync:
             await self._failed(url, progress, str(error))
         except Exception:
             log.exception("syncing %s failed", shown_url(url))
+            progress.error = "the server failed on the app's answer; its log says why"
         finally:
             progress.running = False
             progress.idle.set()

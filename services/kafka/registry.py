@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ..errors import UndecodableRecord
+from ..errors import InvalidRegistration, UndecodableRecord
 from ..functions.table import Forgotten, FunctionTable, TableRecord
 from ..messages.codec import Codec
 from ..messages.records import App, Cancellation, Function
@@ -59,8 +59,8 @@ class FunctionRegistry:
         for record, at in taken:
             try:
                 self.table.apply(record, at)
-            except (KeyError, ValueError, TypeError) as error:
-                log.warning("%s, offset %s: %s passed over: %r", self._topic, at, type(record).__name__, error)
+            except InvalidRegistration as error:
+                log.warning("%s, offset %s: %s passed over: %s", self._topic, at, type(record).__name__, error)
         self.table.offset = max(self.table.offset, offset)
         if taken:
             for listener in self._listeners:

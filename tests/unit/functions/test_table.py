@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from penstock.errors import InvalidRegistration
 from penstock.functions.config import FunctionConfig
 from penstock.functions.table import Forgotten, FunctionTable
 from penstock.messages.ids import FunctionKey, function_uuid
@@ -63,9 +64,27 @@ def test_a_configuration_that_cannot_be_read_leaves_what_was_known() -> None:
     table = FunctionTable()
     table.apply(IMPORT, 0)
     for config in ("not json", "{}", "[]"):
-        with pytest.raises((KeyError, ValueError, TypeError)):
+        with pytest.raises(InvalidRegistration):
             table.apply(replace(IMPORT, version=2, config=config), 1)
     registered = table.function(KEY)
     assert registered is not None
     assert registered.version == 1
     assert table.find("shop-import") == KEY
+
+
+def test_an_archived_function_can_be_read_as_well() -> None:
+    """Its runs go on and its next registration is compared with it: garbage under its key does not archive it."""
+    table = FunctionTable()
+    table.apply(IMPORT, 0)
+    with pytest.raises(InvalidRegistration):
+        table.apply(replace(IMPORT, archived=True, config="garbage"), 1)
+    assert table.find("shop-import") == KEY
+
+
+def test_a_record_cannot_take_another_functions_place() -> None:
+    """Key and configuration name the same function."""
+    table = FunctionTable()
+    table.apply(IMPORT, 0)
+    with pytest.raises(InvalidRegistration, match="another function"):
+        table.apply(replace(IMPORT, key=FunctionKey("shop/other")), 1)
+    assert [registered.config.key for registered in table.functions()] == [KEY]
