@@ -1,7 +1,8 @@
 """A file system that can be full, for tests: a few megabytes of memory, and a balloon in it that takes what is left.
 
-It is mounted by a process in a user namespace of its own, which needs no rights on any Linux that allows such
-namespaces; others reach it through that process's `/proc/<pid>/root`. As root it is mounted in place.
+It is mounted by a process in a mount namespace of its own, below a user namespace when we are not root: that needs no
+rights on any Linux that allows such namespaces. Who is to live on the disk enters them (`within`), as only there the
+folder is the small disk under its own name; SQLite resolves links, and would leave it by `/proc/<pid>/root`.
 """
 
 from __future__ import annotations
@@ -20,18 +21,22 @@ _WHY = (
 
 
 class SmallDisk:
-    """`path` is the folder that can be full; `close` takes it away."""
+    """`path` is the folder that can be full, as tests reach it, and `folder` as those see it who are started by
+    `within`; `close` takes it away."""
 
     def __init__(self, folder: Path, megabytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        into_users = ["--user", "--preserve-credentials"] if as_root else []
         command = ["unshare", "--mount", *as_root, "sh", "-c", _MOUNT, "mount", f"{megabytes}m", str(folder)]
         self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != b"mounted\n":
             _, said = self._holder.communicate(timeout=10)
             raise AssertionError(f"{_WHY} ({said.decode().strip()})")
-        self.path = Path(f"/proc/{self._holder.pid}/root{folder.resolve()}")
+        self.folder = folder.resolve()
+        self.within = ["nsenter", f"--target={self._holder.pid}", "--mount", *into_users, "--"]
+        self.path = Path(f"/proc/{self._holder.pid}/root{self.folder}")
         self._balloon = self.path / "balloon"
 
     def fill(self, leave: int = 0) -> None:

@@ -11,8 +11,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,8 +43,8 @@ from .shapes import ShapeTable
 
 log = logging.getLogger(__name__)
 
-#: So long a worker that has failed may take to stop in order.
-STOP_SECONDS = 20.0
+#: So long a worker that has failed may take to stop in order: RocksDB, for one, may not close on a full disk.
+STOP_SECONDS = 12.0
 
 
 class MatcherApp(faust.App):
@@ -84,9 +84,6 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
         end_for_sure(STOP_SECONDS)
         app.add_future(app.crash(error))
 
-    async def died(_agent: object, error: BaseException) -> None:
-        fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-
     async def rebalanced(*_: object, **__: object) -> None:
         await is_open.wait()
         parts, assigned = opened_parts[0], app.consumer.assignment()
@@ -99,36 +96,48 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
 
     app.on_rebalance_complete.connect(rebalanced, weak=False)
 
-    @app.agent(events, name="matcher", on_error=died)
+    @app.agent(events, name="matcher")
     async def matcher(stream: Any) -> None:
-        async with opened(settings, kafka, app, fail) as parts:
-            opened_parts.append(parts)
-            is_open.set()
-            async for event in stream.noack().events():
-                message = event.message
-                await parts.intake.take(_arrival(message), message.key, event.ack)
+        with told_to(fail):
+            async with opened(settings, kafka, app, fail) as parts:
+                opened_parts.append(parts)
+                is_open.set()
+                async for event in stream.noack().events():
+                    message = event.message
+                    await parts.intake.take(_arrival(message), message.key, event.ack)
 
-    @app.agent(meetings, name="waits", on_error=died)
+    @app.agent(meetings, name="waits")
     async def waits(stream: Any) -> None:
         await is_open.wait()
         parts = opened_parts[0]
-        async for event in stream.noack().events():
-            message = event.message
-            await parts.waits.take(_arrival(message), message.key, event.ack)
+        with told_to(fail):
+            async for event in stream.noack().events():
+                message = event.message
+                await parts.waits.take(_arrival(message), message.key, event.ack)
 
     return app
+
+
+@contextmanager
+def told_to(fail: Callable[[Exception], None]) -> Iterator[None]:
+    """The whole worker fails with what fails here."""
+    try:
+        yield
+    except Exception as error:
+        fail(error)
+        raise
 
 
 def end_for_sure(seconds: float) -> None:
     """The process ends with exit code 1 by then, in order or not: one that lives on without its agents would keep its
     partitions, and nobody would match. Nothing that is lost by that was acknowledged."""
-    timer = threading.Timer(seconds, _end_at_once)
+    timer = threading.Timer(seconds, _end_at_once, (seconds,))
     timer.daemon = True
     timer.start()
 
 
-def _end_at_once() -> None:
-    log.error("the matcher has failed and did not stop within %g s: it ends as it is", STOP_SECONDS)
+def _end_at_once(seconds: float) -> None:
+    log.error("the matcher has failed and did not stop within %g s: it ends as it is", seconds)
     os._exit(1)
 
 
