@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .cli.exit_codes import FAILED, INTERRUPTED, MISUSED, exit_code
 from .cli.signs import READY_PREFIX
 from .errors import PenstockError
-from .exhaustion import disk_full, end_if_out_of_memory, end_without_memory
+from .exhaustion import disk_full, end_if_out_of_memory, end_without_memory, watch_threads
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command; what its exit codes mean stands in `cli.exit_codes`. No error of ours shows a traceback."""
+    watch_threads()
     try:
         _command()()
     except PenstockError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 from typing import NoReturn
 
 #: In the words of the operating system, of RocksDB, which passes them on, and of SQLite; in lower case.
@@ -39,9 +40,22 @@ OUT_OF_MEMORY = (
 
 
 def end_if_out_of_memory(error: BaseException | None) -> None:
-    """To be called by whoever goes on after any error: without memory nobody does."""
-    if isinstance(error, MemoryError):
-        end_without_memory()
+    """To be called by whoever goes on after any error: without memory nobody does. A library in C that gets none may
+    say so by another error, which has the want of memory as its cause."""
+    while error is not None:
+        if isinstance(error, MemoryError):
+            end_without_memory()
+        error = error.__cause__ or error.__context__
+
+
+def watch_threads() -> None:
+    """A thread that ends for want of memory takes the process with it: what it did, nobody would do any more."""
+    threading.excepthook = _thread_ended
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    end_if_out_of_memory(ended.exc_value)
+    threading.__excepthook__(ended)
 
 
 def end_without_memory() -> NoReturn:

@@ -27,7 +27,7 @@ _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 #: What the kernel does to a process for want of memory, and what libraries do that get none.
-_WITHOUT_MEMORY = (signal.SIGKILL, signal.SIGABRT)
+_WITHOUT_MEMORY = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV)
 
 
 class DevConsole:

@@ -40,11 +40,13 @@ def test_an_error_of_the_system_is_a_full_disk_or_none() -> None:
     assert disk_full(OSError(errno.EACCES, "Permission denied", "/data/state")) is None
 
 
-@pytest.mark.parametrize("where", ["task", "main"])
+@pytest.mark.parametrize("where", ["task", "main", "thread"])
 def test_a_service_without_memory_says_so_and_ends(where: str) -> None:
-    """Also when nobody waits for the task that got none: exit code 1 and one line, no traceback."""
+    """Also when nobody waits for the task or thread that got none: exit code 1 and one line, no traceback."""
     program = {
         "main": "async def serve(): raise MemoryError",
+        "thread": "import threading\ndef fail(): raise SystemError from MemoryError()\n"
+        "async def serve():\n    threading.Thread(target=fail).start(); await asyncio.sleep(60)",
         "task": "async def fail(): raise MemoryError\n"
         "async def serve():\n    asyncio.create_task(fail()); await asyncio.sleep(0); gc.collect()\n"
         "    await asyncio.sleep(60)",
