@@ -26,11 +26,11 @@ class Broker:
     def __init__(self, topics: Topics) -> None:
         self.topics = topics
         self.now = 0
-        self._logs: dict[tuple[str, int], list[Stored]] = defaultdict(list)
+        self.logs: dict[tuple[str, int], list[Stored]] = defaultdict(list)
         self._epochs: dict[int, int] = defaultdict(int)
 
     def log(self, topic: str, partition: int) -> list[Stored]:
-        return self._logs[topic, partition]
+        return self.logs[topic, partition]
 
     def fence(self, partition: int) -> int:
         """Every earlier writer of the partition's changelog fails from now on."""

@@ -140,6 +140,7 @@ class Matcher:
         self._rng = rng
         self._positions: dict[Place, int] = {}
         self._acknowledged: dict[Place, int] = {}
+        self._shapes = broker.log(broker.topics.wait_shapes, 0)
         self._shapes_read = 0
         self._agents: dict[bool, asyncio.Task[None]] = {}
         self.loop = SimulatedLoop(self._now)
@@ -155,21 +156,20 @@ class Matcher:
         self.waits = WaitOwnership(machine, self._open, group.matched, WINDOW_MS, self._let_go)
         self.intake = Intake(Ports(incoming, Registry(table), deliveries, codec, topics, shapes, lookback))
         self._pairing = PairingPorts(deliveries, codec, topics, self._now, self._fail)
-        self._learn(len(broker.log(topics.wait_shapes, 0)))
+        self._learn(len(self._shapes))
         self.loop.create_task(self.rereader.run(incoming, deliveries, codec, topics))
         self._run()
 
     def work(self) -> list[Action]:
         """What this process can do next."""
-        found: list[Action] = [("take", place) for place in self.assignment.places if self._can_take(place)]
-        found += [("land", place) for place in self.sender.waiting()]
+        found = [*self._to_take(), *(("land", place) for place in self.sender.waiting())]
         if self.told is not None:
             found.append(("hear", NOWHERE))
         if self.loop.has_threads():
             found.append(("thread", NOWHERE))
         if self.loop.has_ready():
             found.append(("run", NOWHERE))
-        if self._shapes_read < len(self.broker.log(self.broker.topics.wait_shapes, 0)):
+        if self._shapes_read < len(self._shapes):
             found.append(("learn", NOWHERE))
         return found
 
@@ -215,13 +215,15 @@ class Matcher:
             self.refusals -= 1
             raise Unavailable("Kafka is away")
 
-    def _can_take(self, place: Place) -> bool:
-        agent = self._agents.get(place[0] in self._event_topics)
-        if agent is not None and not agent.done():
-            return False
-        if self._positions.get(place, 0) >= len(self.broker.log(*place)):
-            return False
-        return place[0] in self._event_topics or place not in self.waits.held_back(self._wait_topics)
+    def _to_take(self) -> list[Action]:
+        """Records of partitions that are read, for agents that have nothing else to do."""
+        agents, positions, logs = self._agents, self._positions, self.broker.logs
+        waiting = [place for place in self.assignment.places if positions.get(place, 0) < len(logs[place])]
+        if not waiting:
+            return []
+        busy = {is_event for is_event, agent in agents.items() if not agent.done()}
+        held = self.waits.held_back(self._wait_topics)
+        return [("take", p) for p in waiting if (p[0] in self._event_topics) not in busy and p not in held]
 
     def _take(self, place: Place) -> None:
         at = self._positions.get(place, 0)
@@ -251,7 +253,7 @@ class Matcher:
         self.waits.assign({p for topic, p in places if topic == self.broker.topics.waits}, self._pairing)
 
     def _learn(self, most: int) -> None:
-        log, start = self.broker.log(self.broker.topics.wait_shapes, 0), self._shapes_read
+        log, start = self._shapes, self._shapes_read
         records = [
             (self._codec.decode_as(WaitShape, record.value or b""), at)
             for at, record in enumerate(log[start : start + most], start)

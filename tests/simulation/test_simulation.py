@@ -9,11 +9,14 @@ import os
 
 import pytest
 
+from .mutants import MUTANTS, Mutant
 from .world import Violation, World, play
 
 SEEDS = int(os.environ.get("PENSTOCK_SIMULATION_SEEDS") or ("10000" if os.environ.get("CI") else "400"))
 FIRST = int(os.environ.get("PENSTOCK_SIMULATION_FIRST", "0"))
 PORTION = 100
+#: In so many seeds a fault must be found.
+ENOUGH = 400
 #: Seeds that found something once.
 FOUND: tuple[int, ...] = ()
 
@@ -59,3 +62,12 @@ def test_the_model_is_not_blind() -> None:
         except (Violation, AssertionError, RuntimeError):
             found += 1
     assert found >= 25
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_fault_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one rule of matcher or executor broken, some run does not end as its program says."""
+    mutant(monkeypatch)
+    with pytest.raises(Violation):
+        for seed in range(ENOUGH):
+            play(seed)

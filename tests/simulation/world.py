@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from penstock.audit import local, waits
 from penstock.audit.changelog import ChangelogAudit
@@ -21,7 +21,7 @@ from penstock.runs.facts import CancelRequested
 from penstock.runs.replies import Reply, parse_reply
 from penstock.runs.run import Run
 from penstock.state.memory import MemoryStore
-from penstock.verification.programs import RETRIES, Pace, Program, programs
+from penstock.verification.programs import RETRIES, Pace, Program, Step, programs
 from penstock.verification.reckoning import SeenRun, judge, judge_roots
 from penstock.verification.usercode import Answer, UserCode
 from penstock.verification.usercode import Call as AppCall
@@ -73,6 +73,9 @@ class World:
         self.broker = Broker(self.topics)
         self.broker.now = T0
         self.programs = programs(self.rng, self.rng.randint(1, 3), Pace())
+        if self.rng.random() < 0.5:
+            self.programs = [with_foretold_waits(self.rng, each) for each in self.programs]
+        self.trouble_rate = self.rng.choice((0.08, 0.08, 0.25))
         self.code = UserCode("app", self.programs)
         self.table = self._register()
         self.machines = [MemoryStore(), MemoryStore(), MemoryStore()]
@@ -105,7 +108,7 @@ class World:
         while self.counts.actions < MAX_ACTIONS:
             self.counts.actions += 1
             self.broker.now += self.rng.choice((0, 1, 1, 7))
-            if troubles and self.rng.random() < 0.08:
+            if troubles and self.rng.random() < self.trouble_rate:
                 troubles -= 1
                 self._trouble()
             elif not self._work() and not self._time_passes():
@@ -230,16 +233,19 @@ class World:
             raise Violation(f"nothing will ever happen again: {self._alive()}")
         for matcher in self.matchers:
             matcher.commit()
-        self._end_those_cut_off(min(due))
+        if self._end_those_cut_off(min(due)):
+            return True
         self.broker.now = max(self.broker.now, min(due))
         return True
 
-    def _end_those_cut_off(self, until: int) -> None:
+    def _end_those_cut_off(self, until: int) -> bool:
         """An event's id counts for a day: who slept for longer over a second event of it would start another run."""
-        if self.repeated and until > T0 + DAY_MS // 2:
-            for matcher, _ in self.cut_off:
-                matcher.die()
-            self.cut_off = []
+        if not self.cut_off or not self.repeated or until < T0 + DAY_MS // 2:
+            return False
+        for matcher, _ in self.cut_off:
+            matcher.die()
+        self.cut_off = []
+        return True
 
     # ---- what goes wrong
 
@@ -488,6 +494,16 @@ class World:
 
     def _alive(self) -> str:
         return "; ".join(f"{run.id}: {sorted(run.jobs)}" for run in self._live()[:5])
+
+
+def with_foretold_waits(rng: random.Random, program: Program) -> Program:
+    """More waits whose event comes before them, which nothing but looking back finds."""
+    groups = [*program.groups]
+    for place in range(len(groups), len(groups) + 2 * rng.randint(1, 3), 2):
+        caused = f"p{program.number}g{place + 1}s0"
+        groups.append((Step(f"p{program.number}g{place}s0", "run", answers=caused),))
+        groups.append((Step(caused, "wait", seconds=Pace().long, answered=True, foretold=True),))
+    return replace(program, groups=tuple(groups))
 
 
 def key(number: int) -> FunctionKey:
