@@ -248,6 +248,9 @@ class Connection(asyncio.Protocol):
             return 200, b"%d" % len(self._app.ended)
         if path == "/control/waiting":
             return 200, b"%d" % len(self._app.waiting)
+        if path == "/control/forget":
+            self._app.calls.take()
+            return 200, b"{}"
         if path == "/control/calls":
             self._app.ended.clear()
             self._app.waiting.clear()

@@ -1,29 +1,35 @@
 """`python -m benchmarks.soak --minutes 20`: half of what the server can do, for long, of everything that runs do.
 
 Retention is set to a minute or so, so that ended runs are purged, old events deleted, topics cut and compacted several
-times. Every few seconds memory, files, threads and sizes on disk are taken; in the second half nothing may grow beyond
-the bounds that stand here. Exit code 1 when something does, or when runs were lost.
+times. Every few seconds memory, files, threads, sizes on disk and lags of consumers are taken; in the second half
+nothing may grow beyond the bounds that stand here. Exit code 1 when something does, or when runs were lost.
 """
 
 from __future__ import annotations
 
 import argparse
+import sqlite3
+import stat
 import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
+from penstock.cli.cluster import Cluster
+from penstock.kafka.probe import admin_client
 from penstock.settings import KafkaSettings
 
 from . import machine
@@ -40,8 +46,9 @@ SECONDS_A_BATCH = 0.25
 RESUME_AFTER = 8
 SATURATION_RUNS = 3000
 SAMPLE_SECONDS = 5.0
-DRAIN_SECONDS = 120.0
-#: The broker looks at its retention every five minutes; a verdict on topics needs two such rounds in each half.
+DRAIN_SECONDS = 60.0
+#: The broker looks at its retention every five minutes; a verdict on topics and on the broker's files and memory needs
+#: two such rounds in each half.
 MINUTES_FOR_TOPICS = 18.0
 ENVIRONMENT = {
     "PENSTOCK_RETENTION_RUN_STATE_SECONDS": "60",
@@ -65,6 +72,7 @@ BOUNDS: Mapping[str, tuple[str, Kind, Bound]] = {
     "waits": ("MB", "sawtooth", Bound(24)),
     "history": ("MB", "sawtooth", Bound(16, share=0.15)),
     "topic": ("MB", "sawtooth", Bound(24, share=0.15, a_run=MARK_MB)),
+    "lag": ("records", "level", Bound(500, share=0.2)),
     "runs under way": ("", "level", Bound(200, share=0.2)),
 }
 
@@ -141,18 +149,21 @@ def soak(minutes: float, rate: float | None, log: Path | None) -> tuple[list[str
         app = things.enter_context(_app(0, stack.url))
         place = urlsplit(_register(app))
         control = things.enter_context(httpx.Client(base_url=f"http://{place.netloc}", timeout=30))
-        shorten_retention(bootstrap_servers(folder))
-        before = saturation(stack.url, control)
-        per_second = rate or before / 2
-        print(f"{before:.0f} runs/s at saturation; soaking at {per_second:.0f} runs/s", flush=True)
-        sender = Sender(stack.url, per_second, SATURATION_RUNS)
+        kafka = KafkaSettings(kafka_bootstrap_servers=bootstrap_servers(folder))
+        per_second = rate or half_of_saturation(stack.url, control)
+        # Only now: what is behind by more than the retention would be deleted unread.
+        shorten_retention(kafka)
+        before = ended(control)
+        print(f"soaking at {per_second:.0f} runs/s", flush=True)
+        sender = Sender(stack.url, per_second, before)
         thread = threading.Thread(target=sender.run, daemon=True)
         thread.start()
         pids = dict(stack.pids())
-        samples = take_samples(minutes * 60, pids, data, lambda: SATURATION_RUNS + sender.accepted - ended(control))
+        lags = Lags(Cluster(kafka), admin_client(kafka), data / "history.sqlite3")
+        samples = take_samples(minutes * 60, pids, data, lags, lambda: before + sender.accepted - ended(control))
         sender.stop()
         thread.join(DRAIN_SECONDS)
-        lost = drained(control, SATURATION_RUNS + sender.accepted)
+        lost = drained(control, before + sender.accepted)
         restarted = sorted(name for name, pid in stack.pids().items() if pids[name] != pid)
     return report(samples, sender, per_second, minutes, lost, restarted)
 
@@ -161,10 +172,10 @@ def bootstrap_servers(folder: Path) -> str:
     return str(httpx.Response(200, content=(folder / "ready.json").read_bytes()).json()["bootstrap_servers"])
 
 
-def shorten_retention(servers: str) -> None:
+def shorten_retention(kafka: KafkaSettings) -> None:
     """Cut and compact every topic within a minute or so."""
-    admin = AdminClient({"bootstrap.servers": servers})
-    for spec in KafkaSettings().topics().specs():
+    admin = admin_client(kafka)
+    for spec in kafka.topics().specs():
         wanted = COMPACTED if spec.cleanup == "compact" else CUT if spec.cleanup == "delete" else _SEGMENTS
         entries = [
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in wanted.items()
@@ -174,43 +185,71 @@ def shorten_retention(servers: str) -> None:
             done.result(30)
 
 
-def saturation(url: str, control: httpx.Client) -> float:
-    """Runs a second of a burst of the same mix, without what waits on purpose."""
+def half_of_saturation(url: str, control: httpx.Client) -> float:
+    """Half of the runs a second of a burst, without what waits on purpose."""
     began = time.monotonic()
     for first in range(0, SATURATION_RUNS, 100):
         events = [
             {"name": event_name("one" if n % 3 else "three"), "data": {"n": n}} for n in range(first, first + 100)
         ]
         httpx.post(f"{url}/e/bench", json=events, timeout=60).raise_for_status()
-    if drained(control, SATURATION_RUNS):
-        raise StackFailed("the runs of the saturation did not end")
-    return SATURATION_RUNS / (time.monotonic() - began)
+    if left := drained(control, SATURATION_RUNS):
+        raise StackFailed(f"{left:,} of {SATURATION_RUNS:,} runs of the saturation did not end; try a fixed --rate")
+    return SATURATION_RUNS / (time.monotonic() - began) / 2
 
 
 def ended(control: httpx.Client) -> int:
-    control.get("/control/calls")  # taken, so that the app does not keep them
+    control.get("/control/forget").raise_for_status()  # when the calls were is not asked, and would pile up
     return int(control.get("/control/ended").content)
 
 
 def drained(control: httpx.Client, count: int) -> int:
-    """Runs that have not ended when the time is up."""
-    deadline = time.monotonic() + DRAIN_SECONDS
-    total = ended(control)
-    while total < count and time.monotonic() < deadline:
+    """Runs that have not ended when for some time none has."""
+    total, moved = ended(control), time.monotonic()
+    while total < count and time.monotonic() - moved < DRAIN_SECONDS:
         time.sleep(0.2)
-        total = int(control.get("/control/ended").content)
+        before, total = total, ended(control)
+        moved = moved if total == before else time.monotonic()
     return count - total
 
 
 Samples = dict[str, list[tuple[float, float]]]
 
 
-def take_samples(seconds: float, pids: Mapping[str, int], data: Path, under_way: object) -> Samples:
-    assert callable(under_way)
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """How far behind every consumer is: groups by the offsets that they have stored, history by its own database.
+
+    A group without members keeps bookmarks, which are no consumption.
+    """
+
+    cluster: Cluster
+    admin: AdminClient
+    database: Path
+
+    def __call__(self) -> Iterator[tuple[str, float]]:
+        behind: dict[str, int] = defaultdict(int)
+        for lag in self.cluster.lags():
+            if lag.owner:
+                behind[f"lag of {lag.group} in {lag.topic}"] += lag.behind
+        yield from behind.items()
+        yield "lag of history", self._of_history()
+
+    def _of_history(self) -> int:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT topic, partition, next_offset FROM penstock_offsets").fetchall()
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition, _ in found}
+        ends = {(place.topic, place.partition): end for place, end in self.admin.list_offsets(asked).items()}
+        return sum(ends[topic, partition].result(30).offset - offset for topic, partition, offset in found)
+
+
+def take_samples(
+    seconds: float, pids: Mapping[str, int], data: Path, lags: Lags, under_way: Callable[[], float]
+) -> Samples:
     samples: Samples = defaultdict(list)
     began = time.monotonic()
     while (now := time.monotonic() - began) < seconds:
-        for name, value in (*of_processes(pids), *of_disk(data), ("runs under way", float(under_way()))):
+        for name, value in (*of_processes(pids), *of_disk(data), *lags(), ("runs under way", under_way())):
             samples[name].append((now, value))
         time.sleep(SAMPLE_SECONDS)
     return samples
@@ -232,9 +271,12 @@ def of_disk(data: Path) -> Iterator[tuple[str, float]]:
     tables = 0
     for path in data.rglob("*"):
         try:
-            size = path.stat().st_blocks * 512 / MIB if path.is_file() else 0.0
+            found = path.stat()
         except FileNotFoundError:
             continue
+        if not stat.S_ISREG(found.st_mode):
+            continue
+        size = found.st_blocks * 512 / MIB
         part = path.relative_to(data).parts
         if part[:2] == ("kafka", "data") and part[2].startswith("penstock."):
             sizes[f"topic {part[2].rpartition('-')[0]}"] += size
@@ -254,11 +296,15 @@ def series(samples: Samples) -> Iterator[Series]:
         yield Series(name, unit, kind, bound, tuple(points))
 
 
+def is_the_brokers(name: str) -> bool:
+    return name.startswith("topic") or name.endswith("of broker")
+
+
 def report(
     samples: Samples, sender: Sender, per_second: float, minutes: float, lost: int, restarted: list[str]
 ) -> tuple[list[str], bool]:
     every = [one for one in series(samples) if len(second_half(one.points)) >= 4]
-    judged = [one for one in every if minutes >= MINUTES_FOR_TOPICS or not one.name.startswith("topic")]
+    judged = [one for one in every if minutes >= MINUTES_FOR_TOPICS or not is_the_brokers(one.name)]
     verdicts: list[Verdict] = [judge(one, sender.accepted // 2) for one in judged]
     cleared = sum(fell(one.points) for one in every if one.kind == "sawtooth")
     problems = [
@@ -272,7 +318,7 @@ def report(
         "",
         f"{sender.accepted:,} runs of a mix of {', '.join(f'{share} % {name}' for name, share in MIX.items())}; "
         f"retention cleared something away {cleared} times. {facts['cores']} cores, Python {facts['Python']}.",
-        *([] if judged == every else [f"Topics are judged from {MINUTES_FOR_TOPICS:g} minutes on."]),
+        *([] if judged == every else [f"Topics and the broker are judged from {MINUTES_FOR_TOPICS:g} minutes on."]),
         *(f"**{problem}**" for problem in problems),
         "",
         *table(verdicts),
