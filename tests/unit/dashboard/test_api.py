@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
 
 from penstock.dashboard.api import Answer, Api
-from penstock.errors import Unavailable
+from penstock.errors import InvalidInput, Unavailable
 
 
 async def test_what_is_asked_arrives_as_json() -> None:
@@ -48,3 +50,12 @@ def test_a_refusal_is_told_in_the_apis_own_words(body: object, error: str) -> No
     """Where it has any."""
     assert Answer(404, body).error == error
     assert not Answer(404, body).good
+
+
+@pytest.mark.parametrize(("path", "content"), [("/" + "x" * 70_000, None), ("/x", json.loads("[" * 300 + "]" * 300))])
+async def test_what_cannot_be_asked_is_told_to_who_asked(path: str, content: object) -> None:
+    """An address that is too long, JSON nested deeper than can be written: their fault, not ours."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200))
+    async with httpx.AsyncClient(transport=transport, base_url="http://penstock") as client:
+        with pytest.raises(InvalidInput):
+            await Api(client, "k").ask("POST", path, content)

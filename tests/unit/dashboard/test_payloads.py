@@ -76,3 +76,12 @@ def test_a_snippet_is_one_short_line() -> None:
     assert snippet("null") == snippet(None) == ""
     assert snippet('{"a":\n 1}') == '{"a": 1}'
     assert len(snippet("x" * 500)) == 120
+
+
+def test_what_nests_deeper_than_can_be_written_is_shown_as_it_came() -> None:
+    """An error or output from an app may nest a thousand deep."""
+    deep = "[" * 900 + "]" * 900
+    assert unwrapped(f'{{"data":{deep}}}') == f'{{"data":{deep}}}'
+    found = failure(f'{{"name":"E","cause":{deep}}}')
+    assert found is not None
+    assert (found.name, found.rest) == ("E", "")
