@@ -1,4 +1,4 @@
-"""Whatever is asked of the read API (lists, time ranges, cursors, the live stream): 200, or 4xx that says what to do."""
+"""Whatever is asked of the read API (lists, time ranges, cursors, live stream): 200, or 4xx that says what to do."""
 
 from __future__ import annotations
 
