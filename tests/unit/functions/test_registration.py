@@ -183,3 +183,18 @@ def test_reads_an_in_band_answer() -> None:
     }
     in_band = parse_in_band(json.dumps(sent).encode(), compiles)
     assert in_band == parse_registration(body(function()), compiles)
+
+
+def test_an_in_band_answer_with_a_long_sdk_is_refused_by_name() -> None:
+    """Language and version are each bounded, so that together they fit."""
+    said = json.loads(body(function()))
+    answer = {"app_id": "shop", "url": URL, "functions": said["functions"], "sdk_language": "x" * 200}
+    with pytest.raises(InvalidRegistration, match="sdk_language"):
+        parse_in_band(json.dumps(answer).encode(), compiles)
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "x"])
+def test_a_port_that_nobody_listens_on_is_refused(port: str) -> None:
+    """When the app registers, not with every call of it."""
+    said = json.loads(body(function())) | {"url": f"http://127.0.0.1:{port}/api/inngest"}
+    assert "absolute URL" in refusal(json.dumps(said).encode())
