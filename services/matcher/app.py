@@ -43,6 +43,9 @@ from .shapes import ShapeTable
 
 log = logging.getLogger(__name__)
 
+#: What is not delivered by then ends the matcher, and the next one has a fresh connection. It waits for Kafka longer.
+DELIVERY = {"delivery.timeout.ms": 60_000}
+
 #: So long a worker that has failed may take to stop in order: RocksDB, for one, may not close on a full disk.
 STOP_SECONDS = 12.0
 
@@ -171,7 +174,7 @@ async def opened(
     codec, schemas = await wait_for_codec(kafka)
     open_log = partial(KafkaPartitionLog, kafka)
     async with AsyncExitStack() as stack:
-        producer = AsyncProducer(clients.producer(kafka, "penstock-matcher"))
+        producer = AsyncProducer(clients.producer(kafka, "penstock-matcher") | DELIVERY)
         matched = stack.enter_context(closing(GroupOffsets(kafka, app.conf.id)))
         progress = stack.enter_context(closing(GroupOffsets(kafka, f"{app.conf.id}-shapes")))
         registry, shapes = FunctionRegistry(kafka, codec), ShapeTable()

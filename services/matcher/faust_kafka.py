@@ -8,6 +8,7 @@ producer is not started at all: what the matcher sends goes through librdkafka.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -26,11 +27,15 @@ from ..kafka.clients import HEARTBEAT_MS, MAX_MESSAGE_BYTES
 from ..settings import KafkaSettings
 from .acknowledgements import Place
 
+log = logging.getLogger(__name__)
+
 FETCH_WAIT_MS = 500
 #: What one fetch may bring: all of it is in memory until it is matched.
 FETCH_BYTES = 16 * 1024 * 1024
 JOIN_MARGIN_MS = 2000
 REBALANCE_POLL_SECONDS = 0.02
+#: Less than a session: by then the group must have heard of us again.
+EMPTY_SECONDS = 4.0
 
 _GROUP_WENT_ON = (
     errors.CommitFailedError,
@@ -80,6 +85,17 @@ def transport(
         def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
             self._ours = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
             return self._ours
+
+        async def wait_empty(self) -> None:
+            """Give what is being matched a moment to be delivered; what is not is matched again after the rebalance.
+
+            Without a bound, one delivery that does not come would keep this process out of its group.
+            """
+            try:
+                async with asyncio.timeout(EMPTY_SECONDS):
+                    await super().wait_empty()
+            except TimeoutError:
+                log.warning("rebalancing, though not all that was matched is delivered: it is matched again")
 
         def resume_partitions(self, tps: Iterable[TP]) -> None:
             held = held_back()

@@ -9,7 +9,7 @@ Dying anywhere repeats the record: the commands carry the same ids, and the seco
 asked for at the time of matching, after the lookback has been told of the record: a shape that is not known by then
 makes it read the record again.
 
-While Kafka does not take records, librdkafka tries again, in order, for five minutes; new records wait. After that the
+While Kafka does not take records, librdkafka tries again, in order, for a minute; new records wait. After that the
 process ends with an error, nothing acknowledged, and whoever supervises it starts it again.
 """
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def run(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
     """Match events until told to stop; must be called in the main thread.
 
-    Ends with an error (exit status 1) when Kafka does not take records for five minutes, or when the worker fails:
+    Ends with an error (exit status 1) when Kafka does not take a record for a minute, or when the worker fails:
     nothing that was read is then acknowledged, and the next start reads it again.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
