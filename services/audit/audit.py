@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
-from ..errors import UndecodableRecord
+from ..errors import InvalidRegistration, UndecodableRecord
 from ..functions.table import FunctionTable
 from ..kafka.partition_log import GroupOffsets, KafkaPartitionLog, LogRecord
 from ..kafka.schema_registry import wait_for_codec
@@ -168,7 +168,8 @@ class _Look:
         for record in self._read(self._topics.functions, 0):
             decoded = self._decoded(record)
             if isinstance(decoded, Function | App):
-                table.apply(decoded, record.offset)
+                with suppress(InvalidRegistration):  # services pass over it, and go on with what they knew
+                    table.apply(decoded, record.offset)
         return table
 
     def _dead_letters(self) -> set[tuple[str, int, int]]:
