@@ -132,7 +132,7 @@ cookies = st.lists(
 ).map(lambda pairs: b"; ".join(name + b"=" + value for name, value in pairs))
 
 
-@settings(deadline=None, max_examples=examples(40))
+@settings(deadline=None, max_examples=examples(30))
 @given(page=st.sampled_from(PAGES), query=queries, cookie=cookies)
 @example("/functions", "", b"")
 @example("/functions/a/f", "period=7d", b"penstock_note=%ff%00")
@@ -147,7 +147,7 @@ def test_no_address_breaks_a_page(history: HistoryReadModel, page: str, query: s
         assert page == "/streams" or "Kafka" in answer.text
 
 
-@settings(deadline=None, max_examples=examples(50))
+@settings(deadline=None, max_examples=examples(30))
 @given(action=st.sampled_from(ACTIONS), query=queries, form=forms)
 @example("/theme", "", urlencode({"theme": "€"}).encode())
 @example("/replays", "", b"function=a&limit=nan")
@@ -166,7 +166,7 @@ def test_no_form_breaks_an_action(history: HistoryReadModel, action: str, query:
         assert not place.startswith(("//", "/\\"))
 
 
-@settings(deadline=None, max_examples=examples(40))
+@settings(deadline=None, max_examples=examples(30))
 @given(path=st.text(max_size=60) | words)
 @example("x" * 5000 + ".css")
 @example("!" * 30_000)
@@ -182,7 +182,7 @@ def test_no_path_breaks_the_site(history: HistoryReadModel, path: str) -> None:
     assert answer.status_code in (303, 400, 404, 405)
 
 
-@settings(deadline=None, max_examples=examples(40))
+@settings(deadline=None, max_examples=examples(30))
 @given(page=st.sampled_from(PAGES), cookie=cookies, secret=st.text(max_size=40), to=words)
 @example("/runs", f"{COOKIE}={NOW + 1}.".encode(), "", "//evil")
 @example("/runs", f"{COOKIE}=\xb2.\xff".encode("latin-1"), "é", "/\\evil")

@@ -82,7 +82,7 @@ def post(topics: MemoryTopics, path: str, content: bytes, sent: Mapping[str, str
 
 
 @given(event_bodies, headers)
-@settings(deadline=None, max_examples=examples(150))
+@settings(deadline=None, max_examples=examples(60))
 def test_no_event_body_breaks_ingest(content: bytes, sent: dict[str, str]) -> None:
     """200 or 4xx, in the one shape, with exactly the ids of what lies on the topic."""
     topics = MemoryTopics()
@@ -95,7 +95,7 @@ def test_no_event_body_breaks_ingest(content: bytes, sent: dict[str, str]) -> No
 
 
 @given(event_bodies)
-@settings(deadline=None, max_examples=examples(150))
+@settings(deadline=None, max_examples=examples(60))
 def test_what_is_accepted_is_no_dead_letter(content: bytes) -> None:
     """The readers of the topic accept every event that was answered with an id, and change nothing of it."""
     topics = MemoryTopics()
@@ -107,7 +107,7 @@ def test_what_is_accepted_is_no_dead_letter(content: bytes) -> None:
 
 
 @given(registrations)
-@settings(deadline=None, max_examples=examples(150))
+@settings(deadline=None, max_examples=examples(60))
 def test_no_registration_breaks_ingest(content: bytes) -> None:
     """200 with the app's id or 400 with a reason; only what was registered is in the table."""
     topics = MemoryTopics()
@@ -143,11 +143,11 @@ paths = st.sampled_from(
 
 
 @given(paths, requests, headers)
-@settings(deadline=None, max_examples=examples(200))
+@settings(deadline=None, max_examples=examples(80))
 def test_no_request_breaks_the_function_apis(path: str, content: bytes, sent: dict[str, str]) -> None:
     """200, or 4xx with a reason and nothing written that could be read as success."""
     topics = MemoryTopics()
-    owner = httpx.Response(200, json={"run_id": "01M3250V000000000000000001"})
+    owner = httpx.Response(200, json={"run_id": "01M3250V000000000000000001", "job_id": "j", "taken": True})
 
     async def ask() -> httpx.Response:
         async with client(served(topics, owner=lambda _: owner)) as http:
@@ -163,7 +163,7 @@ def test_no_request_breaks_the_function_apis(path: str, content: bytes, sent: di
 
 
 @given(st.text(max_size=60))
-@settings(deadline=None, max_examples=examples(100))
+@settings(deadline=None, max_examples=examples(50))
 def test_no_name_breaks_the_function_apis(name: str) -> None:
     """Whatever stands where a function, an app or an id is expected."""
     quoted = quote(name, safe="")

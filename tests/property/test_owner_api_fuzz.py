@@ -88,7 +88,7 @@ bodies = st.binary(max_size=60) | (values | objects).map(lambda value: json.dump
 PATHS = ("/signals", f"/runs/{RUN}/checkpoint", f"/runs/{RUN}/cancel")
 
 
-@settings(deadline=None, max_examples=examples(100))
+@settings(deadline=None, max_examples=examples(50))
 @given(st.sampled_from(PATHS), bodies)
 @example("/signals", b'{"signal":"go","data":' + DEEP + b"}")
 @example("/signals", b'{"signal":"go","data":"\xff"}')
@@ -107,7 +107,7 @@ def test_no_body_breaks_an_owner(path: str, content: bytes) -> None:
 texts = st.text(max_size=30) | st.sampled_from(["", "0", "9" * 30, "-1", "²", "\0", FN, "z" * 26, RUN.lower(), ".."])
 
 
-@settings(deadline=None, max_examples=examples(60))
+@settings(deadline=None, max_examples=examples(30))
 @given(texts, st.dictionaries(st.sampled_from(["partition", "function", "event_id", "job_id"]), texts))
 @example(RUN, {"partition": "0", "function": FN, "event_id": "a/\0" * 5000})
 def test_no_address_breaks_an_owner(name: str, query: dict[str, str]) -> None:

@@ -96,7 +96,7 @@ def answer_to(routes: list[BaseRoute], method: str, path: str, **sent: object) -
     return asyncio.run(ask())
 
 
-@settings(deadline=None, max_examples=examples(100))
+@settings(deadline=None, max_examples=examples(50))
 @given(st.sampled_from((*LISTS, *MORE)), queries)
 @example("runs", urlencode({"cursor": f"²1.{RUN}", "order": "started"}))
 @example("waits", urlencode({"cursor": f"1~\0~{'j' * 5000}"}))
@@ -112,7 +112,7 @@ def test_no_question_breaks_a_list(routes: list[BaseRoute], path: str, query: st
         assert answer.json()["error"]
 
 
-@settings(deadline=None, max_examples=examples(60))
+@settings(deadline=None, max_examples=examples(30))
 @given(words)
 @example("..")
 def test_no_id_breaks_a_detail(routes: list[BaseRoute], name: str) -> None:
@@ -125,7 +125,7 @@ def test_no_id_breaks_a_detail(routes: list[BaseRoute], name: str) -> None:
 header_values = st.binary(max_size=30).map(lambda value: value.translate(None, b"\r\n\0"))
 
 
-@settings(deadline=None, max_examples=examples(100))
+@settings(deadline=None, max_examples=examples(50))
 @given(queries, st.none() | header_values | st.sampled_from([b"0", b"1", b"9" * 18, b"9" * 40, b"-1", b"\xb2"]))
 def test_no_place_breaks_the_live_stream(asked: HistorySettings, query: str, last_seen: bytes | None) -> None:
     """It opens with a greeting, from any number on, or says what a place is."""

@@ -43,7 +43,7 @@ def told(**changes: object) -> bytes:
     return json.dumps(SAID | changes).encode()
 
 
-@settings(deadline=None, max_examples=examples(100))
+@settings(deadline=None, max_examples=examples(50))
 @given(statuses, headers | headers.map(lambda found: found | IN_BAND), answers)
 @example(200, IN_BAND, told(sdk_language="x" * 255, sdk_version="1" * 255))
 @example(200, IN_BAND, told(url="http://127.0.0.1:70000/"))
