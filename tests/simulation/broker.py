@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 from penstock.errors import Fenced
 from penstock.kafka.produce import Outgoing
+from penstock.messages.codec import Codec
+from penstock.messages.records import Record
 from penstock.messages.topics import Topics
+
+#: Decoded records are kept until there are so many.
+MOST_KEPT = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,22 @@ class Stored:
     key: bytes | None
     value: bytes | None
     at: int
+
+
+class KeepingCodec(Codec):
+    """Decodes equal bytes once: everybody here reads the same records, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[bytes, Record] = {}
+
+    def decode(self, value: bytes) -> Record:
+        found = self._kept.get(value)
+        if found is None:
+            if len(self._kept) > MOST_KEPT:
+                self._kept = {}
+            found = self._kept[value] = super().decode(value)
+        return found
 
 
 class Broker:

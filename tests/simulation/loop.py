@@ -1,4 +1,4 @@
-"""An event loop without clock, threads or sockets: what is ready runs when it is told to, threads when somebody says so.
+"""An event loop without clock, threads or sockets: what is ready runs when it is told to, threads when they are.
 
 So the real coroutines of a service run under one seeded scheduler. `asyncio.to_thread` puts work aside until
 `finish_thread`; a timer comes when the world's clock has passed it; when the process dies, nothing runs any more.

@@ -1,10 +1,9 @@
-"""Faults that somebody could build in: each breaks one rule of the matcher or of the executor, and must be found out."""
+"""Faults that somebody could build in: each breaks one rule of matcher or executor, and must be found out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
@@ -14,8 +13,6 @@ from penstock.kafka.produce import Outgoing
 from penstock.matcher import restoration
 from penstock.matcher.deliveries import Deliveries
 from penstock.matcher.lookback import Lookback
-from penstock.matcher.ownership import WaitOwnership
-from penstock.matcher.pairing import Pairing
 from penstock.matcher.recent_names import RecentNames
 from penstock.matcher.rereading import Rereader
 from penstock.matcher.restoration import Restoration

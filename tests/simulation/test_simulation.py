@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import pytest
 
@@ -24,13 +25,17 @@ FOUND: tuple[int, ...] = ()
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, PORTION))
 def test_seeds(first: int) -> None:
     """Every run ends as its program says, once, whoever died; local state is the fold, no wait is left over."""
-    runs = troubles = 0
+    runs = troubles = moves = late = 0
     for seed in range(first, first + PORTION):
         counts = play(seed)
         runs += counts.runs
         troubles += counts.deaths + counts.zombies + counts.duplicates
+        moves += counts.moves
+        late += counts.late
     assert runs >= PORTION
     assert troubles >= PORTION
+    assert moves >= PORTION, "the matchers' partitions have hardly moved"
+    assert late >= PORTION, "matchers that had lost their partitions have done hardly anything"
 
 
 @pytest.mark.parametrize("seed", FOUND or (0,))
@@ -69,5 +74,9 @@ def test_a_fault_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> No
     """With one rule of matcher or executor broken, some run does not end as its program says."""
     mutant(monkeypatch)
     with pytest.raises(Violation):
-        for seed in range(ENOUGH):
-            play(seed)
+        play_storms(range(ENOUGH))
+
+
+def play_storms(seeds: Iterable[int]) -> None:
+    for seed in seeds:
+        play(seed, storm=True)

@@ -13,7 +13,6 @@ from penstock.executor.arrivals import RunFact, SignalSent
 from penstock.functions.config import EventTrigger, FunctionConfig
 from penstock.functions.table import FunctionTable
 from penstock.kafka.produce import Outgoing
-from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, RunId, record_event_id, run_partition, signal_partition
 from penstock.messages.records import Event, Function, RunEnded, RunStarted, SignalClaimed, StepFinished
 from penstock.messages.topics import Topics
@@ -26,12 +25,12 @@ from penstock.verification.reckoning import SeenRun, judge, judge_roots
 from penstock.verification.usercode import Answer, UserCode
 from penstock.verification.usercode import Call as AppCall
 
-from .broker import Broker
+from .broker import Broker, KeepingCodec
 from .group import Group
 from .matchers import Action, Matcher
 from .owners import Died, Owner
 
-CODEC = Codec()
+CODEC = KeepingCodec()
 T0 = 1_700_000_000_000
 DAY_MS = 24 * 3600 * 1000
 MAX_ACTIONS = 12000
@@ -40,6 +39,11 @@ MOST_MATCHERS = 2
 SOON_MS = 5000
 CANCEL = '{"cancel":[{"event":"app/stop","if":"async.data.k == event.data.k"}]}'
 UNREACHABLE = Answer(502, {"x-inngest-sdk": "py:v0", "x-inngest-req-version": "2"}, b'"bad gateway"')
+
+
+TROUBLES = ("die", "die", "kill", "zombie", "wake", "matcher", "again", "duplicate", "cancel", "stop")
+TROUBLES_OF_MATCHERS = ("join", "leave", "cut off", "back", "lag", "away")
+STORM = ("matcher", "matcher", "matcher", "join", "cut off", "back", "away")
 
 
 class Violation(AssertionError):
@@ -63,19 +67,19 @@ class Counts:
 
 
 class World:
-    """Everything of one seed."""
+    """Everything of one seed. In a storm, matchers have more trouble, and more to look back for."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, storm: bool = False) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
+        self.storm = self.rng.random() < 0.15 or storm
         self.counts = Counts()
         self.topics = Topics("", event_partitions=2, run_partitions=2, wait_partitions=2)
         self.broker = Broker(self.topics)
         self.broker.now = T0
         self.programs = programs(self.rng, self.rng.randint(1, 3), Pace())
-        if self.rng.random() < 0.5:
+        if self.storm:
             self.programs = [with_foretold_waits(self.rng, each) for each in self.programs]
-        self.trouble_rate = self.rng.choice((0.08, 0.08, 0.25))
         self.code = UserCode("app", self.programs)
         self.table = self._register()
         self.machines = [MemoryStore(), MemoryStore(), MemoryStore()]
@@ -104,11 +108,11 @@ class World:
         """Start runs, let trouble happen, wait until all have ended, and hold the outcome against the model."""
         for k in range(1, self.rng.randint(2, 5)):
             self._trigger(k)
-        troubles = self.rng.randint(0, 60)
+        troubles, rate = (60, 0.2) if self.storm else (self.rng.randint(0, 60), 0.08)
         while self.counts.actions < MAX_ACTIONS:
             self.counts.actions += 1
             self.broker.now += self.rng.choice((0, 1, 1, 7))
-            if troubles and self.rng.random() < self.trouble_rate:
+            if troubles and self.rng.random() < rate:
                 troubles -= 1
                 self._trouble()
             elif not self._work() and not self._time_passes():
@@ -251,10 +255,7 @@ class World:
 
     def _trouble(self) -> None:
         which = self.rng.randrange(len(self.owners))
-        match self.rng.choice(
-            ("die", "die", "kill", "zombie", "wake", "matcher", "again", "duplicate", "cancel", "stop")
-            + ("join", "leave", "cut off", "back", "lag", "away")
-        ):
+        match self.rng.choice((*TROUBLES, *TROUBLES_OF_MATCHERS, *(STORM if self.storm else ()))):
             case "die":
                 if self.owners[which].has_work():
                     self.counts.deaths += 1
@@ -499,7 +500,7 @@ class World:
 def with_foretold_waits(rng: random.Random, program: Program) -> Program:
     """More waits whose event comes before them, which nothing but looking back finds."""
     groups = [*program.groups]
-    for place in range(len(groups), len(groups) + 2 * rng.randint(1, 3), 2):
+    for place in range(len(groups), len(groups) + 2 * rng.randint(1, 2), 2):
         caused = f"p{program.number}g{place + 1}s0"
         groups.append((Step(f"p{program.number}g{place}s0", "run", answers=caused),))
         groups.append((Step(caused, "wait", seconds=Pace().long, answered=True, foretold=True),))
@@ -510,6 +511,6 @@ def key(number: int) -> FunctionKey:
     return FunctionKey(f"app/app-f{number}")
 
 
-def play(seed: int) -> Counts:
+def play(seed: int, *, storm: bool = False) -> Counts:
     """One seed from begin to end; `Violation` when something that must hold does not."""
-    return World(seed).play()
+    return World(seed, storm=storm).play()
