@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 import orjson
 import uvicorn
+from starlette.requests import Request
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .errors import InvalidSettings
+from .errors import InvalidSettings, LimitExceeded
 
 #: Request line and headers together; SDKs send less than 2 KiB.
 MAX_HEAD_BYTES = 64 * 1024
@@ -41,6 +42,16 @@ class EmbeddedServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """A request's body; `LimitExceeded` as soon as it is longer than `most` bytes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise LimitExceeded(f"the body is larger than {most} bytes")
+    return bytes(body)
 
 
 def configured(

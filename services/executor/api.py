@@ -25,6 +25,7 @@ from ..runs.checkpoints import HINTS, RESULTS
 from ..runs.facts import CancelRequested, Fact, StepsCheckpointed
 from ..runs.replies import parse_ops
 from ..runs.run import Run
+from ..web import read_body
 from .arrivals import RunFact, SignalSent
 from .ownership import Ownership
 from .partition import PartitionOwner
@@ -158,7 +159,7 @@ class OwnerApi:
             return owner
         run_id = RunId(request.path_params["run_id"])
         try:
-            told = _decode_checkpoint(await _body(request))
+            told = _decode_checkpoint(await read_body(request, MAX_BODY_BYTES))
             ops = parse_ops(bytes(told.steps).decode())
         except (LimitExceeded, ClientDisconnect) as error:
             return _unread(error)
@@ -188,7 +189,7 @@ class OwnerApi:
         Whether the run takes it is decided by the run's owner: see `signal_taken`.
         """
         try:
-            sent = _decode_signal(await _body(request))
+            sent = _decode_signal(await read_body(request, MAX_BODY_BYTES))
             data = bytes(sent.data).decode()
         except (LimitExceeded, ClientDisconnect) as error:
             return _unread(error)
@@ -258,16 +259,6 @@ class OwnerApi:
             return _error(400, f"not a run id (a ULID of 26 characters): {run_id[:40]!r}")
         owner = self.ownership.owner(run_partition(RunId(run_id), self.partitions))
         return owner if owner is not None else _error(421, "this executor does not own the run's partition")
-
-
-async def _body(request: Request) -> bytes:
-    """The body; `LimitExceeded` as soon as it is too large."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise LimitExceeded(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    return bytes(body)
 
 
 async def _applied(owner: PartitionOwner, run_id: RunId, fact: Fact) -> Run | None:

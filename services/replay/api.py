@@ -18,6 +18,7 @@ from ..kafka.ranges import fixed_ranges
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
 from ..settings import KafkaSettings, ReplaySettings
+from ..web import read_body
 from .desk import Desk, HasEnded, NotFound
 from .log import ReplayLog
 from .requests import parse_request, parse_resume
@@ -87,7 +88,7 @@ def routes(desk: ReplayDesk) -> list[BaseRoute]:
 
 async def ask(request: Request, desk: Desk) -> tuple[int, object]:
     """201 with a new replay, 200 with the one that was asked for before."""
-    state, new = await desk.ask(parse_request(await _body(request)))
+    state, new = await desk.ask(parse_request(await read_body(request, MAX_BODY_BYTES)))
     return 201 if new else 200, replay_shape(state)
 
 
@@ -108,7 +109,7 @@ async def pause(request: Request, desk: Desk) -> tuple[int, object]:
 
 async def resume(request: Request, desk: Desk) -> tuple[int, object]:
     """Goes on where it stopped, also after a cancel or a failure; with another rate when one is given."""
-    wanted = parse_resume(await _body(request))
+    wanted = parse_resume(await read_body(request, MAX_BODY_BYTES))
     return 200, replay_shape(await desk.want(request.path_params["replay"], "run", wanted.rate))
 
 
@@ -134,15 +135,6 @@ def _answered(desk: ReplayDesk, answer: Answer) -> Callable[[Request], Awaitable
         return _json(status, {"data": data, "metadata": {"fetched_at": fetched_at, "cached_until": None}})
 
     return endpoint
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise LimitExceeded(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    return bytes(body)
 
 
 def _json(status: int, body: object, headers: dict[str, str] | None = None) -> Response:
