@@ -86,6 +86,14 @@ def transport(
             self._ours = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
             return self._ours
 
+        async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+            """Offsets without a record, such as markers of transactions.
+
+            Faust counts the record behind a gap into it: that would be committed before it is matched, and when it
+            is, it counts twice, which holds the next commits back.
+            """
+            await super()._add_gap(tp, offset_from, offset_to - 1)
+
         async def wait_empty(self) -> None:
             """Give what is being matched a moment to be delivered; what is not is matched again after the rebalance.
 

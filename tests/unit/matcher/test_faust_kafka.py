@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+
+import faust
+from faust.types import TP
+from intervaltree import IntervalTree
 
 from penstock.matcher.app import options
-from penstock.matcher.faust_kafka import consumer_options
+from penstock.matcher.faust_kafka import consumer_options, transport
 from penstock.settings import KafkaSettings, MatcherSettings
 
 
@@ -62,3 +68,52 @@ def test_faust_keeps_to_itself() -> None:
     assert made["topic_disable_leader"] is True
     assert made["web_enabled"] is False
     assert made["stream_ack_exceptions"] is False
+
+
+class Committing:
+    """A consumer of one partition, as far as it decides what to commit."""
+
+    def __init__(self) -> None:
+        app = faust.App("test", broker="kafka://127.0.0.1:1", datadir="/nonexistent", web_enabled=False)
+        self.place = TP("waits", 0)
+        made: Any = transport(app, KafkaSettings()).Consumer
+        self.consumer = object.__new__(made)
+        self.consumer._gap = defaultdict(IntervalTree)
+        self.consumer._acked = defaultdict(list)
+        self.consumer._acked_index = defaultdict(set)
+        self.consumer._committed_offset = defaultdict(lambda: 10)
+
+    async def read(self, *offsets: int) -> None:
+        """Records at these offsets come, the first behind offset 9."""
+        for before, offset in zip((9, *offsets), offsets, strict=False):
+            if offset - before > 1:
+                await self.consumer._add_gap(self.place, before + 1, offset)
+
+    def acknowledge(self, *offsets: int) -> None:
+        self.consumer._acked[self.place] += offsets
+
+    def committed(self) -> int:
+        """Commit what can be; the offset that is committed then."""
+        offset: int | None = self.consumer._new_offset(self.place)
+        if offset is not None:
+            self.consumer._committed_offset[self.place] = offset
+        committed: int = self.consumer._committed_offset[self.place]
+        return committed
+
+
+async def test_a_record_behind_a_marker_is_not_committed_before_it_is_matched() -> None:
+    """Each transaction of one record leaves a marker; what is acknowledged out of order waits for what is not."""
+    partition = Committing()
+    await partition.read(10, 12, 14, 16)
+    partition.acknowledge(10, 14)
+    assert partition.committed() == 12
+    partition.acknowledge(12)
+    assert partition.committed() == 15
+
+
+async def test_all_that_is_matched_is_committed_at_once() -> None:
+    """Markers between the records do not hold it back."""
+    partition = Committing()
+    await partition.read(*range(10, 210, 2))
+    partition.acknowledge(*range(10, 210, 2))
+    assert partition.committed() == 209
