@@ -118,6 +118,7 @@ class StreamsReader:
             starts = self._offsets(client, places, _EARLIEST)
             groups = self._groups(client, ends)
         except (KafkaException, TimeoutError) as error:
+            self._client = None  # it may have lived through the end of a broker, and abort the process if asked again
             raise Unavailable(f"Kafka does not answer: {error}; try again in a moment") from error
         seen_at = self._clock()
         return Streams(len(metadata.brokers), self._topics(places, starts, ends, seen_at), groups, seen_at)

@@ -59,6 +59,9 @@ class GroupOwners:
             asked = self._client.describe_consumer_groups([self._group], request_timeout=TIMEOUT_SECONDS)
             members = asked[self._group].result(TIMEOUT_SECONDS + 1).members
         except (KafkaException, TimeoutError) as error:
+            # One that has lived through the end of a broker may never get an answer again, or, asked once more, abort
+            # the process (an assertion in librdkafka 2.16): the next one is new.
+            self._client = None
             log.debug("group %s: %s", self._group, error)
             return {}
         return {

@@ -31,9 +31,9 @@ def held_back(settings: KafkaSettings, places: Sequence[Place]) -> Mapping[Place
 
     Blocks; raises `Unavailable` when the cluster does not answer.
     """
-    client = admin_client(settings)
     give_up = time.monotonic() + _ANSWER_SECONDS
     while True:
+        client = admin_client(settings)  # one that has lived through the end of a broker may abort the process
         try:
             committed = _ends(client, places, IsolationLevel.READ_COMMITTED)
             ends = _ends(client, places, IsolationLevel.READ_UNCOMMITTED)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import httpx
 import pytest
-from confluent_kafka import Consumer
 
 from penstock.errors import InvalidSettings, TopicMismatch
 from penstock.ingest.discovery import Discovery
 from penstock.ingest.owners import GroupOwners
-from penstock.kafka import clients
 from penstock.kafka.registry import FunctionRegistry
 from penstock.messages.codec import Codec
 from penstock.messages.ids import run_partition
 from penstock.settings import KafkaSettings
+from tests.integration.group_member import Member
 from tests.integration.ingest_process import events_on_topic, eventually, ingest, settings
 from tests.unit.functions.bodies import URL, body, function
 
@@ -102,27 +100,6 @@ async def test_owners_are_found_by_the_groups_members(kafka_settings: KafkaSetti
         await asyncio.to_thread(member.close)
     assert await is_found("127.0.0.1:4711")
     await eventually(lambda: is_found(None, known_wrong="127.0.0.1:4711"))
-
-
-class Member:
-    """A member of the executors' group that owns all partitions."""
-
-    def __init__(self, kafka: KafkaSettings, client_id: str) -> None:
-        self._open = True
-        group = f"{kafka.topic_prefix}executor"
-        self._consumer = Consumer(clients.consumer(kafka, client_id, group))
-        self._consumer.subscribe([kafka.topics().run_steps])
-        self._thread = threading.Thread(target=self._poll)
-        self._thread.start()
-
-    def _poll(self) -> None:
-        while self._open:
-            self._consumer.poll(0.1)
-        self._consumer.close()
-
-    def close(self) -> None:
-        self._open = False
-        self._thread.join()
 
 
 async def test_apps_are_discovered_by_their_answer() -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from penstock.cli.broker.installation import Installation
 from penstock.cli.broker.server import BrokerPlace, EmbeddedBroker
+from penstock.ingest.owners import GroupOwners
+from penstock.kafka.topics import create_topics
 from penstock.settings import KafkaSettings
+from tests.integration.group_member import Member
 from tests.integration.ingest_process import Ingest, events_on_topic, eventually, ingest, settings
 
 EVENT = {"name": "a/b"}
@@ -138,3 +141,32 @@ async def test_overload_is_shed(own_broker: OwnBroker) -> None:
     assert set(statuses) == {429, 503}
     assert statuses.count(503) == 10
     assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+
+
+async def test_owners_are_found_again_when_the_broker_has_died(own_broker: OwnBroker) -> None:
+    """Asked all the time meanwhile, as by signals that are sent again and again."""
+    own_broker.start()
+    create_topics(own_broker.kafka)
+    owners = GroupOwners(own_broker.kafka)
+    member = Member(own_broker.kafka, "penstock-executor|127.0.0.1:4711")
+
+    async def is_found() -> bool:
+        return await owners.address(2, "another") is not None
+
+    async def ask(over: asyncio.Event) -> None:
+        while not over.is_set():
+            await owners.address(2, "127.0.0.1:4711")
+
+    try:
+        await eventually(is_found)
+        for _ in range(2):
+            over = asyncio.Event()
+            asking = asyncio.create_task(ask(over))
+            own_broker.send(signal.SIGKILL)
+            own_broker.stop()
+            await asyncio.to_thread(own_broker.start)
+            over.set()
+            await asking
+            await eventually(is_found)
+    finally:
+        await asyncio.to_thread(member.close)

@@ -57,6 +57,7 @@ class Monkey:
                     self.deeds[deed] += 1
                     self._say(f"{time.strftime('%H:%M:%S')} {deed}")
         except BaseException as error:
+            self._say(f"{time.strftime('%H:%M:%S')} the monkey is out of action: {error!r:.300}")
             self._error = error
 
     def _deed(self) -> Iterator[str]:
@@ -93,8 +94,8 @@ class Monkey:
         """One more executor or matcher takes partitions over."""
         service = self._rng.choice(sorted(BESIDE))
         if len(self._beside[service]) < BESIDE[service]:
-            self._beside[service].append(self._stack.start_service(service))
             yield f"add {service}"
+            self._beside[service].append(self._stack.start_service(service))
 
     def _remove(self) -> Iterator[str]:
         """One that was added ends: in order, or not."""
@@ -104,11 +105,11 @@ class Monkey:
         service = self._rng.choice(there)
         process = self._beside[service].pop(0)
         if self._rng.random() < 0.5:
-            process.send(signal.SIGKILL)
             yield f"kill -9 {service} that was added"
+            process.send(signal.SIGKILL)
         else:
-            process.stop(END_SECONDS)
             yield f"remove {service}"
+            process.stop(END_SECONDS)
 
     def _one_of(self, weights: dict[str, int]) -> str:
         return self._rng.choices(list(weights), list(weights.values()))[0]
