@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.stack import wait_until
+
 from .raw_app import Call, RawApp, Reply, ops, ran
 from .server import Server
 
@@ -140,6 +142,7 @@ def test_a_cancelled_run_takes_no_more_reports(server: Server, app: RawApp) -> N
         return Reply(200, None)
 
     assert server.wait_outcome(app.start(script)).status == "Cancelled"
+    wait_until(lambda: seen, 30, "the app's report is answered")
     assert seen == [409]
 
 
