@@ -26,6 +26,6 @@ def test_every_run_ends_as_its_program_says(stack: StartStack) -> None:
     played = play(running, Seeds(SEED, minutes=MINUTES), PAUSE, print)
     print(played)
     assert played.findings == []
-    assert played.counts.runs > 100 * MINUTES
-    assert sum(played.deeds.values()) >= 4 * MINUTES
+    assert played.counts.runs > 50 * MINUTES
+    assert sum(played.deeds.values()) >= 2 * MINUTES
     assert played.counts.troubles.total() > 50
