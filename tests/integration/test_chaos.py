@@ -90,7 +90,7 @@ def finish(running: Stack, app: StepsApp, load: Load, seconds: float = 60.0) -> 
         found[:] = [audit(running.kafka)]
         return len(found[0].ended) >= sent
 
-    wait_until(all_ended, 30, lambda: f"{sent} ends in the changelog, {len(found[0].ended)} so far")
+    wait_until(all_ended, 90, lambda: f"{sent} ends in the changelog, {len(found[0].ended)} so far")
     result = found[0]
     assert result.problems == []
     assert len(result.started) == sent
