@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from penstock.errors import Fenced
 from penstock.matcher.acknowledgements import Place
+from tests.unit.matcher.logs import StoredOffsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +16,6 @@ class Assignment:
 
     generation: int
     places: tuple[Place, ...]
-
-
-class StoredOffsets:
-    """A group's offsets, as anybody may read them, and write them while the group has no members."""
-
-    def __init__(self) -> None:
-        self.offsets: dict[Place, int] = {}
-
-    def read(self, places: Sequence[Place]) -> dict[Place, int]:
-        return {place: self.offsets[place] for place in places if place in self.offsets}
-
-    def write(self, offsets: Mapping[Place, int]) -> None:
-        self.offsets |= offsets
 
 
 @dataclass
