@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from ..errors import Fenced, Unavailable
 from ..kafka import clients
+from ..kafka.asking import bounds_of
 from ..kafka.held_back import held_back
 from ..kafka.produce import Outgoing
-from ..kafka.topic_ids import topic_id
+from ..kafka.topic_ids import topic_ids
 from ..messages import keys
 from ..settings import KafkaSettings
 
@@ -22,11 +23,17 @@ log = logging.getLogger(__name__)
 
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _COMMIT_TIMEOUT_SECONDS = 20.0
-_BOUNDS_SECONDS = 10.0
 #: Key of records that are never committed.
 _CLEANSING = b"cleansing"
 _SILENCE_SECONDS = 30.0
 Pairs = list[tuple[bytes, bytes | None]]
+
+
+class TopicIds(NamedTuple):
+    """Which topics a partition's state is made from."""
+
+    changelog: str
+    commands: str
 
 
 class Changelog(Protocol):
@@ -35,11 +42,14 @@ class Changelog(Protocol):
     def fence(self) -> None:
         """Make every earlier owner's writes fail from now on, and abort what they left open or hanging."""
 
-    def topic_id(self) -> str:
-        """Tells a topic from another of the same name; empty where the cluster does not tell."""
+    def topic_ids(self) -> TopicIds:
+        """Tell topics from others of the same names; empty where the cluster does not tell."""
 
     def bounds(self) -> tuple[int, int]:
         """The lowest offset that can still be read, and the end as of now."""
+
+    def command_bounds(self) -> tuple[int, int]:
+        """The same of the partition's commands."""
 
     def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
         """Committed records behind offset `after` up to `end`, in batches with their last offset.
@@ -78,16 +88,24 @@ class KafkaChangelog:
             self._producer.init_transactions(30.0)
             self._cleanse(self._producer)
 
-    def topic_id(self) -> str:
-        return topic_id(self._settings, self._topic)
+    def topic_ids(self) -> TopicIds:
+        commands = self._settings.topics().run_steps
+        found = topic_ids(self._settings, [self._topic, commands])
+        return TopicIds(found[self._topic], found[commands])
 
     def bounds(self) -> tuple[int, int]:
+        return self._bounds_of(self._topic)
+
+    def command_bounds(self) -> tuple[int, int]:
+        return self._bounds_of(self._settings.topics().run_steps)
+
+    def _bounds_of(self, topic: str) -> tuple[int, int]:
         # Asked as a reader of committed records, Kafka would name the begin of an open transaction as the end, and
         # what lies behind it would be missed. Asked like this, `read` waits until it is settled.
         consumer = Consumer(self._reader_config() | {"isolation.level": "read_uncommitted"})
         try:
-            with _translated(f"reading the changelog of partition {self._partition}"):
-                return _bounds(consumer, TopicPartition(self._topic, self._partition))
+            with _translated(f"asking where {topic}/{self._partition} begins and ends"):
+                return bounds_of(consumer, TopicPartition(topic, self._partition))
         finally:
             consumer.close()
 
@@ -121,13 +139,7 @@ class KafkaChangelog:
             producer.begin_transaction()
             self._produce(producer, records)
             for each in outgoing:
-                producer.produce(
-                    each.topic,
-                    key=each.key,
-                    value=each.value,
-                    headers=list(each.headers or ()),
-                    partition=-1 if each.partition is None else each.partition,
-                )
+                self._enqueue(producer, each)
             producer.flush(_COMMIT_TIMEOUT_SECONDS)
             producer.commit_transaction(_COMMIT_TIMEOUT_SECONDS)
         return self._last_offset
@@ -158,17 +170,27 @@ class KafkaChangelog:
         # which owning all of them were written, so that the audit sees who wrote behind its successor.
         last = len(records) - 1
         for place, (key, value) in enumerate(records.items()):
-            if place == last:
-                producer.produce(
-                    self._topic,
-                    key=key,
-                    value=value,
-                    partition=self._partition,
-                    headers=[self._owning],
-                    on_delivery=self._delivered,
+            headers = (self._owning,) if place == last else ()
+            record = Outgoing(self._topic, key, value, headers, self._partition)
+            self._enqueue(producer, record, self._delivered if place == last else None)
+
+    def _enqueue(self, producer: Producer, record: Outgoing, on_delivery: Callable[..., None] | None = None) -> None:
+        """Send, when there is room: what has been delivered takes up room until its report is served."""
+        give_up = time.monotonic() + _COMMIT_TIMEOUT_SECONDS
+        while True:
+            try:
+                return producer.produce(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=list(record.headers or ()),
+                    partition=-1 if record.partition is None else record.partition,
+                    on_delivery=on_delivery,
                 )
-            else:
-                producer.produce(self._topic, key=key, value=value, partition=self._partition)
+            except BufferError:
+                if time.monotonic() > give_up:
+                    raise
+                producer.poll(0.1)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -182,19 +204,6 @@ class KafkaChangelog:
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,
         }
-
-
-def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """First offset and end, from the leader; a broker that is just coming up is asked again."""
-    give_up = time.monotonic() + _BOUNDS_SECONDS
-    while True:
-        try:
-            low, end = consumer.get_watermark_offsets(place, timeout=_BOUNDS_SECONDS)
-            return int(low), int(end)
-        except KafkaException:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.05)
 
 
 def _next_batch(consumer: Consumer, end: int) -> tuple[list[Message], bool]:

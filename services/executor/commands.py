@@ -8,7 +8,7 @@ import threading
 import time
 from collections import defaultdict
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..errors import PenstockError, UndecodableRecord
 from ..exhaustion import end_if_out_of_memory
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 #: An owner with more arrivals waiting gets no further commands until it has worked off most of them.
 PAUSE_ABOVE = 5000
 RESUME_BELOW = 1000
+#: The same in characters of payload: a few large events are as much to hold as many small ones.
+PAUSE_ABOVE_SIZE = 64 * 1024 * 1024
+RESUME_BELOW_SIZE = 16 * 1024 * 1024
 #: Pause after an error, before the same commands are read again.
 RETRY_SECONDS = 0.2
 #: What is new of assignments and pauses waits this long at most: nothing else wakes a consumer that hears nothing.
@@ -45,7 +48,9 @@ class CommandReader:
         self._codec = codec
         self._loop = asyncio.get_running_loop()
         group = f"{settings.topic_prefix}executor-commands"
-        self._consumer = Consumer(clients.consumer(settings, "penstock-commands", group))
+        # A place that is gone (the topic was made anew, or cut) is for the owner to decide about, not for a default.
+        config = clients.consumer(settings, "penstock-commands", group) | {"auto.offset.reset": "error"}
+        self._consumer = Consumer(config)
         self._lock = threading.Lock()
         self._owners: dict[int, PartitionOwner] = {}
         self._next: dict[int, int] = {}
@@ -112,12 +117,18 @@ class CommandReader:
             if message.error() is None:
                 batches[message.partition() or 0].append(CommandArrived(message.offset() or 0, self._decode(message)))
             else:
-                log.debug("reading commands: %s", message.error())
+                self._failed(message)
         with self._lock:
             # What was fetched before an assignment changed is not what its new owner asked for: it is read again.
             if not self._changed:
                 for partition, batch in batches.items():
                     self._hand_over(partition, batch)
+
+    def _failed(self, message: Message) -> None:
+        error, owner = message.error(), self._owners.get(message.partition() or 0)
+        log.debug("reading commands: %s", error)
+        if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET and owner is not None:
+            self._loop.call_soon_threadsafe(owner.end, f"its place in {self._topic} is gone: {error.str()}")
 
     def _assign(self) -> None:
         places = [TopicPartition(self._topic, p, offset) for p, offset in self._next.items()]
@@ -131,10 +142,12 @@ class CommandReader:
     def _balance(self) -> None:
         for partition, owner in list(self._owners.items()):
             place = [TopicPartition(self._topic, partition)]
-            if partition not in self._paused and owner.waiting > PAUSE_ABOVE:
+            has_much = owner.waiting > PAUSE_ABOVE or owner.waiting_size > PAUSE_ABOVE_SIZE
+            has_little = owner.waiting < RESUME_BELOW and owner.waiting_size < RESUME_BELOW_SIZE
+            if partition not in self._paused and has_much:
                 self._paused.add(partition)
                 self._consumer.pause(place)
-            elif partition in self._paused and owner.waiting < RESUME_BELOW:
+            elif partition in self._paused and has_little:
                 self._paused.discard(partition)
                 self._consumer.resume(place)
 

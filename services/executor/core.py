@@ -27,7 +27,6 @@ from ..messages.records import (
     EventDeduplicated,
     InvokedRunEnded,
     JobScheduled,
-    OffsetApplied,
     Record,
     ReleaseSignal,
     ResumeRun,
@@ -40,12 +39,14 @@ from ..messages.topics import DAY_MS
 from ..runs.advance import advance
 from ..runs.cancels import cancel_rules
 from ..runs.errors import server_failed
-from ..runs.facts import CallAnswered, CancelRequested, Fact, JobDue, StartRequested
+from ..runs.facts import CallAnswered, CancelRequested, Fact, JobDue, RequestAnswered, StartRequested
+from ..runs.outcomes import NotSent
 from ..runs.replies import Failed
 from ..runs.run import Run
 from ..runs.turn import Rules
 from ..state.store import PartitionState
 from . import signals, timers
+from .applied import UNKNOWN_LOG, CommandLog, continuation
 from .arrivals import (
     Arrival,
     CommandArrived,
@@ -73,6 +74,13 @@ FAILURES = (
     msgspec.MsgspecError,
 )
 
+#: Makes a draft's messages to others, and raises one of `FAILURES` when what it writes cannot be committed.
+Seal = Callable[[Draft], None]
+
+
+def _left_open(draft: Draft) -> None:
+    """For whoever looks at drafts without committing them to Kafka."""
+
 
 class PartitionCore:
     """The runs, claims, marks and cron triggers of one partition."""
@@ -90,6 +98,7 @@ class PartitionCore:
         self.partition = partition
         self.next_command = 0
         """Offset of the first command that is not part of the state."""
+        self._commands_topic = ""
         self.runs = RunStore(state, codec, cached_runs)
         self._state = state
         self._table = table
@@ -97,44 +106,77 @@ class PartitionCore:
         self._cron = CronTriggers(partition, partitions, table, state)
         self._cancellations = BulkCancellations(table, state, codec)
 
-    def restored(self) -> None:
-        """The state has been brought up to the end of the changelog."""
-        offset = self.runs.record(keys.OFFSET)
-        self.next_command = offset.offset + 1 if isinstance(offset, OffsetApplied) else 0
+    def restored(self, commands: CommandLog = UNKNOWN_LOG) -> None:
+        """The state has been brought up to the end of the changelog; commands come from this log.
 
-    def take(self, arrivals: Iterable[Arrival], now: int) -> Draft:
+        Raises `Unavailable` when a later release wrote how far they are applied.
+        """
+        self._commands_topic = commands.topic_id
+        found = continuation(self.runs.offset_applied(), commands)
+        if found.warning:
+            log.error("partition %s: %s", self.partition, found.warning)
+        self.next_command = found.offset
+
+    def take(self, arrivals: Iterable[Arrival], now: int, seal: Seal = _left_open) -> Draft:
         """What these arrivals change. A command that is part of the state already changes nothing.
 
-        An arrival that makes this code fail is passed over, so that it does not stop the partition for good: a command
-        is a dead letter, an app's answer fails its run. What the state cannot answer (a broken disk) is raised.
+        An arrival that makes this code fail, or `seal`, is passed over, so that it does not stop the partition for
+        good: a command is a dead letter, an app's answer fails its run. What the state cannot answer (a broken disk)
+        is raised. When one commit has enough, `left` of the draft holds the arrivals that were not taken.
         """
         batch = tuple(arrivals)
         before = self.next_command, self._cancellations.under_way
         try:
-            return self._taken(batch, now)
+            return self._taken(batch, now, seal)
         except FAILURES:
             log.exception("partition %s: a batch failed; its arrivals are taken one by one", self.partition)
             self.next_command, self._cancellations.under_way = before
-            return self._taken_one_by_one(batch, now)
+            return self._taken_one_by_one(batch, now, seal)
 
-    def _taken(self, batch: Sequence[Arrival], now: int) -> Draft:
+    def _taken(self, batch: Sequence[Arrival], now: int, seal: Seal) -> Draft:
         draft = self.runs.draft()
-        for arrival in batch:
+        for place, arrival in enumerate(batch):
+            if draft.is_full:
+                draft.left = batch[place:]
+                break
             self._take(arrival, draft, now)
+        seal(draft)
         return draft
 
-    def _taken_one_by_one(self, batch: Sequence[Arrival], now: int) -> Draft:
+    def _taken_one_by_one(self, batch: Sequence[Arrival], now: int, seal: Seal) -> Draft:
         draft = self.runs.draft()
-        for arrival in batch:
+        for place, arrival in enumerate(batch):
+            if draft.is_full:
+                draft.left = batch[place:]
+                break
             trial = draft.beginning()
+            before = self.next_command, self._cancellations.under_way
             try:
                 self._take(arrival, trial, now)
+                seal(trial)
             except FAILURES as error:
                 log.error("partition %s: passed over: %s: %r", self.partition, _named(arrival), error)
-                self._pass_over(arrival, error, draft, now)
-            else:
-                draft.take_over(trial)
+                self.next_command, self._cancellations.under_way = before
+                trial = self._passed_over(arrival, error, draft, now, seal)
+            draft.take_over(trial)
+        seal(draft)
         return draft
+
+    def _passed_over(self, arrival: Arrival, error: Exception, draft: Draft, now: int, seal: Seal) -> Draft:
+        """What is written instead; when that fails as well, no more than that a command was there."""
+        trial = draft.beginning()
+        try:
+            self._pass_over(arrival, error, trial, now)
+            seal(trial)
+        except FAILURES:
+            log.exception("partition %s: nothing can be written instead of %s", self.partition, _named(arrival))
+            trial = draft.beginning()
+            trial.failures += 1
+            if isinstance(arrival, CommandArrived):
+                trial.applied(arrival.offset, self._commands_topic)
+        if isinstance(arrival, CommandArrived):
+            self.next_command = max(self.next_command, arrival.offset + 1)
+        return trial
 
     def _pass_over(self, arrival: Arrival, error: Exception, draft: Draft, now: int) -> None:
         draft.failures += 1
@@ -142,10 +184,13 @@ class PartitionCore:
             case CommandArrived():
                 reason = f"the executor failed on this command, please report it: {error!r}"
                 draft.refused.append(CommandRefused(self.partition, arrival.offset, arrival.command, reason))
-                draft.applied(arrival.offset)
+                draft.applied(arrival.offset, self._commands_topic)
             case RunFact(fact=CallAnswered() as answered):
                 failed = Failed(server_failed(repr(error)), no_retry=True)
                 self._advance(arrival.run_id, replace(answered, reply=failed), draft, now)
+            case RunFact(fact=RequestAnswered() as answered):
+                unusable = NotSent(f"the answer cannot be kept: {error!r:.500}", retriable=False)
+                self._advance(arrival.run_id, replace(answered, outcome=unusable), draft, now)
             case _:
                 pass
 
@@ -172,7 +217,7 @@ class PartitionCore:
                 if arrival.offset < self.next_command:
                     return
                 self.next_command = arrival.offset + 1
-                draft.applied(arrival.offset)
+                draft.applied(arrival.offset, self._commands_topic)
                 self._take_command(arrival.command, draft, now)
             case RunFact():
                 self._advance(arrival.run_id, arrival.fact, draft, now)

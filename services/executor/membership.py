@@ -58,6 +58,8 @@ class GroupMember:
         self._assignee = assignee
         self._loop = asyncio.get_running_loop()
         self._open = True
+        self._committed: dict[int, int] = {}
+        """Next command by partition, as it was last stored for lag tools."""
         self._asking = 0
         self._nobody_asks = threading.Condition()
         self._consumer = Consumer(clients.consumer(settings, client_id, f"{settings.topic_prefix}executor"))
@@ -83,6 +85,7 @@ class GroupMember:
             try:
                 with self._between_polls():
                     self._consumer.commit(offsets=[place], asynchronous=False)
+                    self._committed.pop(place.partition, None)  # it may lie before what was stored
                     return any(ours.partition == place.partition for ours in self._consumer.assignment())
             except KafkaException as error:
                 if error.args[0].code() in _THROWN_OUT:
@@ -116,11 +119,13 @@ class GroupMember:
         consumer = self._consumer
         consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         committed_at = time.monotonic()
-        committed: dict[int, int] = {}
         while self._open:
             self._let_ask()
             try:
                 message = consumer.poll(POLL_SECONDS)
+                if time.monotonic() - committed_at > LAZY_COMMIT_SECONDS:
+                    committed_at = time.monotonic()
+                    self._commit_lazily()
             except Exception as error:  # without this thread the group would take us for alive and idle for minutes
                 end_if_out_of_memory(error)
                 log.exception("taking part in the group failed; going on")
@@ -128,20 +133,17 @@ class GroupMember:
                 continue
             if message is not None and message.error() is not None:
                 log.debug("group member: %s", message.error())
-            if time.monotonic() - committed_at > LAZY_COMMIT_SECONDS:
-                committed_at = time.monotonic()
-                committed = self._commit_lazily(committed)
         consumer.close()
 
-    def _commit_lazily(self, committed: dict[int, int]) -> dict[int, int]:
+    def _commit_lazily(self) -> None:
         progress = dict(self._assignee.progress())
+        committed, self._committed = self._committed, progress
         moved = [TopicPartition(self._topic, p, offset) for p, offset in progress.items() if committed.get(p) != offset]
         if moved:
             try:
                 self._consumer.commit(offsets=moved, asynchronous=True)
             except KafkaException as error:
                 log.debug("offsets for lag tools: %s", error)
-        return progress
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)

@@ -18,7 +18,7 @@ from ..errors import PenstockError
 from ..exhaustion import end_if_out_of_memory
 from .arrivals import FunctionsChanged
 from .commands import CommandReader
-from .partition import PartitionOwner
+from .partition import MAX_BATCH, PartitionOwner
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ class Ownership:
                         return
                 began = asyncio.get_running_loop().time()
                 owner = self._make_owner(partition)
+                owner.begin_with(MAX_BATCH >> 2 * failures)
                 await owner.open()
                 log.info("partition %s: taken over in %.2f s", partition, asyncio.get_running_loop().time() - began)
                 next_command = owner.next_command

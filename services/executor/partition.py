@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 from ..errors import Unavailable
+from ..kafka.produce import Outgoing, require_room
 from ..kafka.registry import FunctionRegistry
 from ..messages.codec import Codec
 from ..messages.ids import FunctionKey, JobId, RunId
@@ -26,11 +29,12 @@ from ..runs.turn import Rules
 from ..state.origin import is_folded_from, remember_origin
 from ..state.store import PartitionState
 from . import timers
+from .applied import UNKNOWN_LOG, CommandLog, ends_too_early
 from .arrivals import Arrival, CommandArrived, FunctionsChanged, RunFact, StateDue, size_of
 from .changelog import Changelog
 from .core import PartitionCore
 from .outgoing import Outbox
-from .runstore import fold_changelog
+from .runstore import Draft, fold_changelog
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ MAX_BATCH = 500
 MAX_BATCH_CHARACTERS = 32 * 1024 * 1024
 #: Timers taken from the index at once, so that a million due ones do not hold up what else arrives.
 MAX_TIMERS = 500
+#: How long an end of the commands that lies before what is applied is not believed.
+SETTLING_SECONDS = 5.0
 #: How long a start waits for its function to be known here, when the matcher has seen more of the registry.
 REGISTRY_TIMEOUT_SECONDS = 10.0
 
@@ -104,6 +110,11 @@ class PartitionOwner:
         self._wake_at = 0
         self._due_waiting = 0
         self._more_is_due = False
+        self._commands = UNKNOWN_LOG
+        self._outgoing: Sequence[Outgoing] = ()
+        """Messages of the draft that was sealed last."""
+        self._max_batch = MAX_BATCH
+        self._waiting_size = 0
         self._latest = 0
         self._in_vain = -1
         self._reason_to_end = ""
@@ -119,6 +130,18 @@ class PartitionOwner:
         """Arrivals that are not taken yet."""
         return len(self._inbox)
 
+    @property
+    def waiting_size(self) -> int:
+        """Characters of payload in them, about."""
+        return self._waiting_size
+
+    def begin_with(self, arrivals: int) -> None:
+        """Take no more than so many into the first commit; each that succeeds doubles it.
+
+        A batch that could not be committed is not tried again as a whole.
+        """
+        self._max_batch = min(max(arrivals, 1), MAX_BATCH)
+
     async def open(self) -> None:
         """Take the partition over: fence, restore to the end of the changelog, find what is due.
 
@@ -126,7 +149,7 @@ class PartitionOwner:
         """
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._take_over)
-        self._core.restored()
+        self._core.restored(self._commands)
         # What the previous owner did by a newer table must not be undone by an older one.
         await self._registry.refresh(REGISTRY_TIMEOUT_SECONDS)
         self.put(FunctionsChanged())
@@ -153,10 +176,11 @@ class PartitionOwner:
         """What one commit takes in: bounded in number and in size, but never nothing."""
         batch: list[Arrival] = []
         size = 0
-        while self._inbox and len(batch) < MAX_BATCH and size < MAX_BATCH_CHARACTERS:
+        while self._inbox and len(batch) < self._max_batch and size < MAX_BATCH_CHARACTERS:
             arrival = self._inbox.popleft()
             batch.append(arrival)
             size += size_of(arrival)
+        self._waiting_size -= size
         if not self._inbox:
             self._arrived.clear()
         return batch
@@ -168,6 +192,7 @@ class PartitionOwner:
     def put_all(self, arrivals: Sequence[Arrival]) -> None:
         if arrivals and not self.closed:
             self._inbox.extend(arrivals)
+            self._waiting_size += sum(map(size_of, arrivals))
             self._arrived.set()
             self._at_rest.clear()
 
@@ -199,6 +224,7 @@ class PartitionOwner:
         if self._wake is not None:
             self._wake.cancel()
         self._inbox.clear()
+        self._waiting_size = 0
         self._calls.drop(self)
         loop = asyncio.get_running_loop()
         try:
@@ -214,7 +240,7 @@ class PartitionOwner:
         first, end = self._changelog.bounds()
         age = self._clock() - state.applied_at()
         offset = state.changelog_offset()
-        origin = self._changelog.topic_id()
+        origin, commands_id = self._changelog.topic_ids()
         fits = age <= MAX_LOCAL_AGE_MS and first - 1 <= offset < end and is_folded_from(state, origin)
         if offset >= 0 and not fits:
             # Too old to be brought up to date, ahead of the changelog, or folded from another of the same name.
@@ -229,7 +255,18 @@ class PartitionOwner:
                 state.apply(fold_changelog(state, self._codec, records), offset, self._clock())
                 folded += len(records)
         seconds = (self._clock() - began) / 1000
+        self._commands = self._command_log(commands_id)
         log.info("partition %s: restored from %s changelog records in %.2f s", self.partition, folded, seconds)
+
+    def _command_log(self, topic_id: str) -> CommandLog:
+        """Where commands are. A broker that has just come up may name an end before what it holds: then ask again."""
+        give_up = time.monotonic() + SETTLING_SECONDS
+        while True:
+            commands = CommandLog(topic_id, *self._changelog.command_bounds())
+            applied = self._core.runs.offset_applied()
+            if not ends_too_early(commands, applied) or time.monotonic() > give_up:
+                return commands
+            time.sleep(0.2)
 
     async def _turn(self, batch: Sequence[Arrival]) -> None:
         """Make a batch of arrivals true, in this order:
@@ -246,16 +283,18 @@ class PartitionOwner:
         """
         await self._know_functions(batch)
         now = self._now()
-        self._due_waiting -= sum(isinstance(arrival, StateDue) for arrival in batch)
-        draft = self._core.take(batch, now)
+        draft = self._core.take(batch, now, partial(self._seal, now))
+        self._put_back(draft.left)
+        taken = len(batch) - len(draft.left)
+        self._due_waiting -= sum(isinstance(arrival, StateDue) for arrival in batch[:taken])
         offset = -1
         if draft.records:
             loop = asyncio.get_running_loop()
-            outgoing = [*self._outbox.records(draft.messages, now), *self._outbox.letters(draft, now)]
-            offset = await loop.run_in_executor(self._thread, self._changelog.commit, draft.records, outgoing)
+            offset = await loop.run_in_executor(self._thread, self._changelog.commit, draft.records, self._outgoing)
             if self.closed:
                 return
-            self._outbox.committed(outgoing)
+            self._outbox.committed(self._outgoing)
+            self._max_batch = min(2 * self._max_batch, MAX_BATCH)
         self._core.settle(draft, offset, now)
         for due_at, key in draft.expiring:
             self._expect(StateDue(due_at, key))
@@ -264,6 +303,21 @@ class PartitionOwner:
         for told in draft.told:
             told()
         self._core.release_idle(draft)
+
+    def _seal(self, now: int, draft: Draft) -> None:
+        """Make the draft's messages; raises `InvalidInput` when Kafka would not take one of its records."""
+        self._outgoing = [*self._outbox.records(draft.messages, now), *self._outbox.letters(draft, now)]
+        for key, value in draft.records.items():
+            require_room("run-state", key, value)
+        for record in self._outgoing:
+            require_room(record.topic, record.key, record.value)
+
+    def _put_back(self, left: Sequence[Arrival]) -> None:
+        """What a commit had no room for comes first in the next."""
+        if left and not self.closed:
+            self._inbox.extendleft(reversed(left))
+            self._waiting_size += sum(map(size_of, left))
+            self._arrived.set()
 
     async def _know_functions(self, batch: Sequence[Arrival]) -> None:
         """Cause before effect: a start waits until the function that it is for is known here."""
@@ -342,8 +396,12 @@ class PartitionOwner:
 
     def _woken(self) -> None:
         self._wake = None
-        if not self.closed and not self._more_is_due:
+        if self.closed or self._more_is_due:
+            return
+        try:
             self._take_timers()
+        except Unavailable as error:  # nobody would look at the index again
+            self.end(str(error))
 
     def _now(self) -> int:
         """The clock, never backwards: what the index was read past must not be in the future again."""

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from ..errors import UndecodableRecord
+from ..errors import Unavailable, UndecodableRecord
 from ..messages import keys
-from ..messages.codec import Codec
+from ..messages.codec import SINGLE_OBJECT, Codec
 from ..messages.ids import FunctionKey, JobId, RunId
 from ..messages.records import (
     DeadLetter,
@@ -34,11 +34,15 @@ from ..state.store import Change, PartitionState
 from .timers import due_of, timer_key
 
 if TYPE_CHECKING:
+    from .arrivals import Arrival
     from .cancellations import CancellationScan
 
 log = logging.getLogger(__name__)
 
 _PREFIX_END = b"\xff"
+#: What one commit writes to the changelog at most, and the last arrival's share beyond it.
+MAX_RECORDS = 20_000
+MAX_RECORDS_BYTES = 32 * 1024 * 1024
 #: Kinds of keys whose records stand in the timer index.
 TIMED_KINDS = frozenset((b"job", b"dedupe", b"end", b"signal", b"cron", b"cancellation"))
 #: Characters of payload that the decoded runs of a partition may hold together.
@@ -86,6 +90,17 @@ class RunStore:
     def record(self, key: bytes) -> Record | None:
         """The record under a state key."""
         return _readable(self._codec, key, self.state.get(key))
+
+    def offset_applied(self) -> OffsetApplied | None:
+        """How far commands are applied; raises `Unavailable` when only a later release can tell.
+
+        To begin anew then would start again what was purged long ago.
+        """
+        value = self.state.get(keys.OFFSET)
+        record = _readable(self._codec, keys.OFFSET, value)
+        if record is None and value is not None and value[:2] == SINGLE_OBJECT and not self._codec.knows(value):
+            raise Unavailable("a later release has written how far commands are applied: run that one here, too")
+        return record if isinstance(record, OffsetApplied) else None
 
     def keys_of(self, run_id: RunId) -> list[bytes]:
         """Every state key of the run, for its purge."""
@@ -161,6 +176,9 @@ class Draft:
         """Commands that are passed over because taking them failed."""
         self.failures = 0
         """Arrivals of any kind on which the code failed."""
+        self.left: Sequence[Arrival] = ()
+        """Arrivals that this commit has no room for."""
+        self._size = 0
         self._index: dict[bytes, bytes | None] = {}
         self._runs: dict[RunId, Run] = {}
         self._store = store
@@ -182,8 +200,14 @@ class Draft:
         self.letters += trial.letters
         self.refused += trial.refused
         self.failures += trial.failures
+        self._size += trial._size
         self._index |= trial._index
         self._runs |= trial._runs
+
+    @property
+    def is_full(self) -> bool:
+        """A commit of more than this may take longer than a transaction may."""
+        return len(self.records) >= MAX_RECORDS or self._size >= MAX_RECORDS_BYTES
 
     def run(self, run_id: RunId) -> Run | None:
         """The run as it will be after this commit."""
@@ -221,7 +245,8 @@ class Draft:
 
     def write(self, key: bytes, record: Record) -> None:
         """Put a record under a key that had none with a due time."""
-        self.records[key] = self._codec.encode(record)
+        value = self.records[key] = self._codec.encode(record)
+        self._size += len(value)
         due_at = due_of(record)
         if due_at is not None:
             self._index[timer_key(due_at, key)] = b""
@@ -235,9 +260,9 @@ class Draft:
     def remove_timer(self, due_at: int, key: bytes) -> None:
         self._index[timer_key(due_at, key)] = None
 
-    def applied(self, offset: int) -> None:
+    def applied(self, offset: int, topic_id: str) -> None:
         """Commands up to this offset of the run-steps partition are part of this commit."""
-        self.records[keys.OFFSET] = self._codec.encode(OffsetApplied(offset))
+        self.records[keys.OFFSET] = self._codec.encode(OffsetApplied(offset, topic_id))
 
     def changes(self) -> list[Change]:
         """Everything for the state: records and index."""

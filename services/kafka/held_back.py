@@ -7,7 +7,6 @@ committed records, for ever, and Kafka ends it only when the same producer ends 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeAlias
@@ -18,9 +17,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from ..errors import Unavailable
 from ..settings import KafkaSettings
+from .asking import ANSWER_SECONDS, until_answered
 from .probe import admin_client
-
-_ANSWER_SECONDS = 10.0
 
 #: Topic and partition.
 Place: TypeAlias = tuple[str, int]
@@ -31,23 +29,23 @@ def held_back(settings: KafkaSettings, places: Sequence[Place]) -> Mapping[Place
 
     Blocks; raises `Unavailable` when the cluster does not answer.
     """
-    give_up = time.monotonic() + _ANSWER_SECONDS
-    while True:
+
+    def ask() -> Mapping[Place, int]:
         client = admin_client(settings)  # one that has lived through the end of a broker may abort the process
-        try:
-            committed = _ends(client, places, IsolationLevel.READ_COMMITTED)
-            ends = _ends(client, places, IsolationLevel.READ_UNCOMMITTED)
-            return {place: offset for place, offset in committed.items() if offset < ends[place]}
-        except (KafkaException, FutureTimeout) as error:  # a broker that is just coming up is asked again
-            if time.monotonic() > give_up:
-                raise Unavailable(f"Kafka does not tell where partitions end: {error!r}") from error
-            time.sleep(0.05)
+        committed = _ends(client, places, IsolationLevel.READ_COMMITTED)
+        ends = _ends(client, places, IsolationLevel.READ_UNCOMMITTED)
+        return {place: offset for place, offset in committed.items() if offset < ends[place]}
+
+    try:
+        return until_answered(ask)
+    except (KafkaException, FutureTimeout) as error:
+        raise Unavailable(f"Kafka does not tell where partitions end: {error!r}") from error
 
 
 def _ends(client: AdminClient, places: Sequence[Place], level: IsolationLevel) -> Mapping[Place, int]:
     asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
-    answers = client.list_offsets(asked, isolation_level=level, request_timeout=_ANSWER_SECONDS)
+    answers = client.list_offsets(asked, isolation_level=level, request_timeout=ANSWER_SECONDS)
     return {
-        (place.topic, place.partition): int(future.result(_ANSWER_SECONDS + 1).offset)
+        (place.topic, place.partition): int(future.result(ANSWER_SECONDS + 1).offset)
         for place, future in answers.items()
     }

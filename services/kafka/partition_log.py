@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from ..errors import Unavailable
 from ..settings import KafkaSettings
 from . import clients
-from .topic_ids import topic_id
+from .asking import bounds_of
+from .topic_ids import topic_ids
 
 _ANSWER_SECONDS = 10.0
 _SILENCE_SECONDS = 30.0
@@ -69,22 +70,17 @@ class KafkaPartitionLog:
         )
 
     def topic_id(self) -> str:
-        return topic_id(self._settings, self._place.topic)
+        return topic_ids(self._settings, [self._place.topic])[self._place.topic]
 
     def turn_to(self, topic: str, partition: int) -> None:
         """Read another partition from now on, on the same connection."""
         self._place = TopicPartition(topic, partition)
 
     def bounds(self) -> tuple[int, int]:
-        give_up = time.monotonic() + _ANSWER_SECONDS
-        while True:
-            try:
-                low, end = self._consumer.get_watermark_offsets(self._place, timeout=_ANSWER_SECONDS)
-                return int(low), int(end)
-            except KafkaException as error:  # a broker that is just coming up is asked again
-                if time.monotonic() > give_up:
-                    raise self._unavailable(error) from error
-                time.sleep(0.05)
+        try:
+            return bounds_of(self._consumer, self._place)
+        except KafkaException as error:
+            raise self._unavailable(error) from error
 
     def offset_at(self, time_ms: int) -> int:
         asked = TopicPartition(self._place.topic, self._place.partition, max(time_ms, 0))

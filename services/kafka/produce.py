@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from ..errors import Unavailable
-from .clients import Config
+from ..errors import InvalidInput, Unavailable
+from .clients import MAX_MESSAGE_BYTES, Config
+
+#: With its headers and Kafka's own fields, a record must stay below what a message may have.
+MAX_RECORD_BYTES = MAX_MESSAGE_BYTES - 128 * 1024
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -29,6 +32,13 @@ class Outgoing:
     headers: Headers | None = None
     partition: int | None = None
     timestamp: int | None = None
+
+
+def require_room(topic: str, key: bytes | None, value: bytes | None) -> None:
+    """Raises `InvalidInput` for a record that is larger than Kafka may take."""
+    size = len(key or b"") + len(value or b"")
+    if size > MAX_RECORD_BYTES:
+        raise InvalidInput(f"a record of {size} bytes for {topic} is larger than the {MAX_RECORD_BYTES} that fit")
 
 
 class _Batch:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin._topic import TopicDescription
 
 from ..errors import Unavailable
 from ..settings import KafkaSettings
@@ -16,14 +19,18 @@ _UNKNOWN = {KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE, Kaf
 _ZERO = "A" * 22
 
 
-def topic_id(settings: KafkaSettings, topic: str) -> str:
-    """The id that Kafka gave the topic when it was made; empty where the cluster does not tell.
+def topic_ids(settings: KafkaSettings, topics: Sequence[str]) -> Mapping[str, str]:
+    """The ids that Kafka gave the topics when they were made; empty where the cluster does not tell.
 
     Blocks; raises `Unavailable` when the cluster does not answer.
     """
-    client = admin_client(settings)
+    client = admin_client(settings)  # kept until it has answered: without it nobody would
+    asked = client.describe_topics(TopicCollection(list(topics)), request_timeout=_ANSWER_SECONDS)
+    return {topic: _answered(topic, future) for topic, future in asked.items()}
+
+
+def _answered(topic: str, future: Future[TopicDescription]) -> str:
     try:
-        future = client.describe_topics(TopicCollection([topic]), request_timeout=_ANSWER_SECONDS)[topic]
         found = str(future.result(_ANSWER_SECONDS + 1).topic_id)
     except KafkaException as error:
         if error.args[0].code() in _UNKNOWN:

@@ -24,7 +24,7 @@ from ..errors import UndecodableRecord
 from . import cloud_events
 from .codec import CONFLUENT, SINGLE_OBJECT, Codec
 from .ids import is_ulid, record_event_id
-from .payload import PayloadLimits, checked_text, parse_json, payload_text
+from .payload import MEBIBYTE, PayloadLimits, checked_text, parse_json, payload_text
 from .records import Event
 from .writer_schemas import WriterSchema, WriterSchemas
 
@@ -40,6 +40,8 @@ MAX_VERSION_CHARACTERS = 256
 #: 1980-01-01 and 2100-01-01: what lies outside was not meant as milliseconds since 1970.
 EARLIEST_MS = 315_532_800_000
 LATEST_MS = 4_102_444_800_000
+#: What the system tells of a run's end holds its events, twice at times, and its result; see `runs.announcements`.
+INTERNAL_LIMITS = PayloadLimits(max_bytes=8 * MEBIBYTE, max_depth=500)
 #: A reception time further from the record's own time is not believed.
 MAX_CLOCK_DIFFERENCE_MS = 24 * 3600 * 1000
 
@@ -64,6 +66,7 @@ class IncomingEvents:
     """Makes events of records. Pure: equal records give equal events, for every reader and every time."""
 
     def __init__(self, codec: Codec, schemas: WriterSchemas | None = None, limits: PayloadLimits | None = None) -> None:
+        """`limits` are those of strangers' events."""
         self._codec = codec
         self._schemas = schemas
         self._limits = limits or PayloadLimits()
@@ -86,7 +89,7 @@ class IncomingEvents:
         event = self._codec.decode(value)
         if not isinstance(event, Event):
             raise UndecodableRecord(f"a {type(event).__name__} does not belong here: only events do")
-        data = checked_text(event.data, "data", self._limits, internal)
+        data = checked_text(event.data, "data", INTERNAL_LIMITS if internal else self._limits, internal)
         user = "{}"
         if event.user != "{}":
             user = checked_text(event.user, "user", self._limits, True)

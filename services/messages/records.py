@@ -318,6 +318,8 @@ class OffsetApplied:
     """How far the run-steps partition has been applied to this state."""
 
     offset: int
+    topic_id: str = ""
+    """Of a topic that was made anew under the same name, every command is new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,8 @@ def _start(run: Run | None, fact: StartRequested, now: int, rules: Rules) -> Adv
 
 def _job_due(turn: Turn, fact: JobDue) -> None:
     job = turn.run.jobs.get(fact.job_id)
-    if job is None or job.due_at > turn.now:
+    # A clock behind that of the owner who scheduled it must not let a call wait that was due then already.
+    if job is None or job.due_at > max(turn.now, job.scheduled_at):
         return
     match job.kind:
         case "call":

@@ -19,14 +19,17 @@ from .run import Run
 FINISHED = "inngest/function.finished"
 _BESIDE: dict[RunStatus, str] = {"Failed": "inngest/function.failed", "Cancelled": "inngest/function.cancelled"}
 _SILENT = frozenset((FINISHED, *_BESIDE.values()))
-#: An event must fit into a record; what is larger leaves out first its copies, then the payloads themselves.
-MAX_DATA_BYTES = 8 * 1024 * 1024
+#: An event must fit into the command that starts a run for it; what is larger leaves out first its copies, then the
+#: payloads themselves.
+MAX_DATA_BYTES = 7 * 1024 * 1024
 
 
 class _Named(msgspec.Struct):
     name: str = ""
 
 
+#: Values stay text: a cause may nest deeper than what can be written anew.
+_fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _name_of = msgspec.json.Decoder(_Named).decode
 
 
@@ -88,7 +91,12 @@ def _data(run: Run, status: RunStatus) -> bytes:
 
 def _error(output: str) -> dict[str, object]:
     """What functions that handle failures read: the error as the app sent it, under the name that they know."""
-    value = orjson.loads(output)
-    fields = value if isinstance(value, dict) else {}
-    kept = {key: fields[key] for key in ("name", "message", "stack", "cause") if key in fields}
-    return {"error": "invalid status code: 500", **kept}
+    try:
+        fields = _fields_of(output)
+    except msgspec.ValidationError:  # not an object
+        fields = {}
+    told: dict[str, object] = {"error": "invalid status code: 500"}
+    for key in ("name", "message", "stack", "cause"):
+        if key in fields:
+            told[key] = orjson.Fragment(bytes(fields[key]))
+    return told

@@ -105,11 +105,16 @@ def request_memo(op: str, opts: Mapping[str, object], outcome: Outcome, *, last:
             return Again(error) if outcome.retriable and not last else _failed(error)
         case Responded():
             memo = _ai_memo(outcome, last, now) if op == "AIGateway" else _fetch_memo(opts, outcome)
-            if isinstance(memo, Memo) and len(memo.output) > MAX_MEMORY_BYTES:
+            if isinstance(memo, Memo) and _is_too_large(memo.output):
                 return _failed(_error(op, f"the answer is larger than the {MAX_RESPONSE_BYTES // MIB} MiB of a step"))
             return memo
         case _:
             assert_never(outcome)
+
+
+def _is_too_large(text: str) -> bool:
+    """In bytes: what came in another encoding may take three for each of its own."""
+    return len(text) > MAX_MEMORY_BYTES or (3 * len(text) > MAX_MEMORY_BYTES and len(text.encode()) > MAX_MEMORY_BYTES)
 
 
 def shown_url(url: object) -> str:

@@ -86,9 +86,9 @@ def test_an_open_transaction_does_not_pass_for_the_end(kafka_settings: KafkaSett
 def test_a_topic_made_anew_is_another_one(kafka_settings: KafkaSettings) -> None:
     """Under the same name; a state that was folded from the first is not the second's."""
     name = kafka_settings.topics().run_state
-    first = KafkaChangelog(kafka_settings, 1).topic_id()
+    first = KafkaChangelog(kafka_settings, 1).topic_ids().changelog
     assert first
-    assert KafkaChangelog(kafka_settings, 2).topic_id() == first
+    assert KafkaChangelog(kafka_settings, 2).topic_ids().changelog == first
     admin = AdminClient({"bootstrap.servers": kafka_settings.kafka_bootstrap_servers})
     admin.delete_topics([name])[name].result(10)
     wait_until(lambda: name in create_topics(kafka_settings), 20, "the topic to be made anew")

@@ -95,6 +95,7 @@ class Owner:
         self.next_command = 0
         self.inbox: list[CommandArrived] = []
         self.offsets: list[int] = []
+        self.waiting_size = 0
 
     @property
     def waiting(self) -> int:

@@ -16,6 +16,7 @@ from penstock.executor import membership, ownership
 from penstock.executor.arrivals import FunctionsChanged
 from penstock.executor.membership import GroupMember
 from penstock.executor.ownership import Ownership
+from penstock.executor.partition import MAX_BATCH
 from penstock.settings import KafkaSettings
 
 
@@ -27,6 +28,10 @@ class Owner:
         self.next_command = 0
         self._fails, self._closes = fails, closes
         self.arrived: list[object] = []
+        self.first_batch = 0
+
+    def begin_with(self, arrivals: int) -> None:
+        self.first_batch = arrivals
 
     def put(self, arrival: object) -> None:
         self.arrived.append(arrival)
@@ -100,9 +105,15 @@ async def test_an_owner_that_does_not_close_is_succeeded(monkeypatch: pytest.Mon
 async def test_what_fails_as_soon_as_it_is_open_is_opened_ever_more_slowly(
     monkeypatch: pytest.MonkeyPatch, steady_seconds: float, pauses: list[int]
 ) -> None:
-    """Opening is no recovery; only a while of service is."""
+    """Opening is no recovery; only a while of service is. What was too much for one commit is not tried again whole."""
     fails = [True] * 3
-    owned = owning(lambda p: Owner(p, bool(fails and fails.pop()), True), True, monkeypatch)
+    owners: list[Owner] = []
+
+    def make(partition: int) -> Owner:
+        owners.append(Owner(partition, bool(fails and fails.pop()), True))
+        return owners[-1]
+
+    owned = owning(make, True, monkeypatch)
     asked: list[int] = []
 
     class Pauses(tuple[float, ...]):
@@ -115,6 +126,7 @@ async def test_what_fails_as_soon_as_it_is_open_is_opened_ever_more_slowly(
     await owned.assigned({3})
     await until(lambda: not fails and owned.owner(3))
     assert asked == pauses
+    assert [owner.first_batch for owner in owners] == [MAX_BATCH, *(MAX_BATCH >> 2 * failures for failures in pauses)]
     await owned.close()
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from penstock.errors import Fenced
-from penstock.executor import partition
-from penstock.executor.arrivals import CommandArrived, RunFact
+from penstock.errors import Fenced, Unavailable
+from penstock.executor import partition, runstore
+from penstock.executor.arrivals import Arrival, CommandArrived, RunFact
 from penstock.executor.changelog import Pairs
 from penstock.executor.partition import MAX_TIMERS, PartitionOwner
 from penstock.executor.timers import first_timer
+from penstock.kafka.produce import Outgoing
 from penstock.messages.ids import JobId, RunId
 from penstock.messages.records import CancelRun, DeadLetter, OffsetApplied
 from penstock.messages.topics import DAY_MS, Topics
@@ -402,6 +403,32 @@ async def test_a_state_of_another_topic_is_rebuilt() -> None:
         await heir.close()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "lost"),
+    [("one", "two", False), ("one", "one", True), ("", "two", True), ("one", "", True)],
+    ids=["made anew", "the same", "not known before", "not told any more"],
+)
+async def test_commands_of_a_topic_made_anew_are_all_taken(first: str, second: str, lost: bool) -> None:
+    """Their offsets begin again, below those that the state has applied of the earlier topic."""
+    world = World(App(three_steps))
+    world.log.commands_topic_id = first
+    world.commands = [start(name) for name in "abc"]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, *(command.run_id for command in world.commands)))
+    await owner.close()
+    world.log.commands_topic_id = second
+    world.commands = [start("d")]
+    heir = world.owner()
+    await heir.open()
+    assert heir.next_command == (3 if lost else 0)
+    if not lost:
+        await world.deliver(heir)
+        await world.run_until(heir, lambda: ended(heir, world.commands[0].run_id))
+    await heir.close()
+
+
 async def test_where_no_ids_are_told_a_state_is_kept() -> None:
     """A cluster that does not tell them any more, or not yet, is no reason to read everything again."""
     world = World(App(three_steps))
@@ -457,3 +484,122 @@ async def test_a_commit_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> N
     sizes = [len(owner._next_batch()) for _ in range(6)]
     assert sizes == [1] * 6
     assert owner._next_batch() == []
+
+
+async def test_an_answer_that_kafka_would_not_take_fails_its_run_alone() -> None:
+    """A record that is too large is made again each time: the partition would be opened anew for ever."""
+    small, large = start("small"), start("large")
+
+    def answer(run: Run, job_id: JobId) -> Reply:
+        return returned(f'"{"я" * (6 * 1024 * 1024)}"') if run.id == large.run_id else three_steps(run, job_id)
+
+    world = World(App(answer))
+    world.commands = [small, large]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, small.run_id, large.run_id))
+    ends = {run_id: owner.load(run_id) for run_id in (small.run_id, large.run_id)}
+    assert [run.ended.status for run in ends.values() if run is not None and run.ended is not None] == [
+        "Completed",
+        "Failed",
+    ]
+    await owner.close()
+
+
+async def test_what_one_commit_has_no_room_for_comes_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its order: a purge of many runs at once writes more tombstones than a transaction has time for."""
+    monkeypatch.setattr(runstore, "MAX_RECORDS", 6)
+    world = World(App(three_steps))
+    world.commands = [start(name) for name in "abcdefgh"]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    commits: list[int] = []
+    commit = owner._changelog.commit
+
+    def counted(records: Mapping[bytes, bytes | None], outgoing: Sequence[Outgoing]) -> int:
+        commits.append(len(records))
+        return commit(records, outgoing)
+
+    monkeypatch.setattr(owner._changelog, "commit", counted)
+    await world.run_until(owner, lambda: ended(owner, *(command.run_id for command in world.commands)))
+    assert max(commits) < 12
+    assert owner.next_command == 8
+    assert (owner.waiting, owner.waiting_size) == (0, 0)
+    await owner.close()
+
+
+async def test_after_a_failure_commits_begin_small_and_grow() -> None:
+    """What was too much for one commit is not tried again as a whole."""
+    world = World(App(three_steps))
+    world.commands = [start(str(n)) for n in range(20)]
+    owner = world.owner()
+    owner.begin_with(1)
+    await owner.open()
+    await world.deliver(owner)
+    sizes: list[int] = []
+    turn = owner._turn
+
+    async def counted(batch: Sequence[Arrival]) -> None:
+        sizes.append(len(batch))
+        await turn(batch)
+
+    owner._turn = counted  # type: ignore[method-assign]
+    await world.run_until(owner, lambda: ended(owner, *(command.run_id for command in world.commands)))
+    assert sizes[:5] == [1, 1, 2, 4, 8], "the first finds nothing to commit"
+    await owner.close()
+
+
+async def test_a_call_under_way_is_made_again_by_an_owner_whose_clock_is_behind() -> None:
+    """It was due then already; nobody would look for it again."""
+    app = App(three_steps)
+    world = World(app)
+    world.commands = [start("a")]
+    app.dead = True
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: owner.load(world.commands[0].run_id) is not None)
+    await owner.close()
+    app.dead = False
+    world.clock.now -= 500
+    heir = world.owner()
+    await heir.open()
+    await world.run_until(heir, lambda: ended(heir, world.commands[0].run_id))
+    await heir.close()
+
+
+async def test_an_offset_of_a_later_release_opens_no_partition() -> None:
+    """To begin with the first command would start again what was purged long ago; other poison counts as nothing."""
+    world = World(App(three_steps))
+    world.log.records[:] = [(b"offset", b"\xc3\x01" + 8 * b"\x07" + b"\x0e")]
+    owner = world.owner()
+    with pytest.raises(Unavailable, match="later release"):
+        await owner.open()
+    await owner.close()
+    world = World(App(three_steps))
+    world.log.records[:] = [(b"offset", b"poison")]
+    heir = world.owner()
+    await heir.open()
+    assert heir.next_command == 0
+    await heir.close()
+
+
+async def test_an_index_that_cannot_be_read_ends_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its timers would rest for ever; opened anew, the partition looks for them again."""
+    world = World(App(lambda run, job_id: steps('{"op":"Sleep","id":"z","name":"10ms"}')))
+    world.commands = [start("a")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: asleep(owner, world.commands[0].run_id))
+
+    def broken(start: bytes, end: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        raise Unavailable("too many open files")
+
+    monkeypatch.setattr(owner._state, "scan", broken)
+    world.clock.now += 1000
+    with pytest.raises(Unavailable, match="too many open files"):
+        await world.run_until(owner, lambda: False)
+    await owner.close()

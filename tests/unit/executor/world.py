@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from penstock.errors import Fenced
 from penstock.executor.arrivals import CommandArrived, RunFact
-from penstock.executor.changelog import Pairs
+from penstock.executor.changelog import Pairs, TopicIds
 from penstock.executor.outgoing import Outbox
 from penstock.executor.partition import PartitionOwner
 from penstock.executor.shapes import KnownShapes
@@ -43,6 +43,8 @@ class Log:
     epoch: int = 0
     outgoing: list[Outgoing] = field(default_factory=list)
     topic_id: str = ""
+    commands_topic_id: str = ""
+    command_bounds: tuple[int, int] = (0, -1)
 
 
 class LogChangelog:
@@ -57,11 +59,14 @@ class LogChangelog:
         self.log.epoch += 1
         self.epoch = self.log.epoch
 
-    def topic_id(self) -> str:
-        return self.log.topic_id
+    def topic_ids(self) -> TopicIds:
+        return TopicIds(self.log.topic_id, self.log.commands_topic_id)
 
     def bounds(self) -> tuple[int, int]:
         return 0, len(self.log.records)
+
+    def command_bounds(self) -> tuple[int, int]:
+        return self.log.command_bounds
 
     def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
         for start in range(after + 1, end, 7):

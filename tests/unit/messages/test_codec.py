@@ -37,7 +37,7 @@ def confluent(schema_id: int, schema: dict[str, Any], row: dict[str, Any]) -> by
 def test_single_object_encoding_starts_with_marker_and_fingerprint() -> None:
     """Ten bytes say what follows, so that any Avro client can read and write our records."""
     written = CODEC.encode(OffsetApplied(7))
-    assert written == SINGLE_OBJECT + schema_fingerprint(read_schema(OffsetApplied)) + b"\x0e"
+    assert written == SINGLE_OBJECT + schema_fingerprint(read_schema(OffsetApplied)) + b"\x0e\x00"
 
 
 @pytest.mark.parametrize(("name", "published"), [("null", 0x63DD24E7CC258F8A), ("int", 0x7275D51A3F395C8F)])
