@@ -16,8 +16,8 @@ from .plan import Counts, Notes, Plan
 from .programs import REAL, Step, child_key, outcome, programs
 from .reckoning import SeenRun, agrees, reckon
 from .served import App, ServedApps, functions_of, registration
-from .stuck import Describe, Stuck, description
-from .usercode import Answer, Call, UserCode
+from .stuck import Describe, Stuck, description, state_of
+from .usercode import Answer, Call, UserCode, twice
 from .watch import ChangelogWatch
 
 LOOK_SECONDS = 0.25
@@ -94,11 +94,12 @@ class Round:
         self._look_at(call)
         self._outside.cancel_some(call, run_id)
         trouble = self._mischief.of(call)
+        answer = await self._run(call)
+        if trouble is Trouble.TWICE:
+            doubled = twice(answer)
+            answer, trouble = doubled or answer, trouble if doubled else None
         if trouble is not None:
             counts.troubles[trouble.value] += 1
-        if trouble is Trouble.TWICE:
-            await self._run(call)
-        answer = await self._run(call)
         if trouble is Trouble.SLOW:
             await asyncio.sleep(self._mischief.seconds(call))
         if trouble is Trouble.CUT:
@@ -117,13 +118,13 @@ class Round:
         for step in self._code.due(call):
             self._notes.called_at.setdefault((call.k, step.id), now)
         for step_id, memo in call.memory.items():
-            step = steps.get(step_id)
-            if step is None or not self._is_right(call, step, orjson.loads(memo)):
+            remembered = steps.get(step_id)
+            if remembered is None or not self._is_right(call, remembered, orjson.loads(memo)):
                 self._notes.wrong[call.k] = f"a call for k={call.k} was sent {memo[:200]} as the result of {step_id}"
-            elif (call.k, step_id) not in self._notes.known and step.lasts:
+            elif (call.k, step_id) not in self._notes.known and remembered.lasts:
                 began = self._notes.called_at.get((call.k, step_id))
-                if began is None or now - began < step.seconds - CLOCK_SECONDS:
-                    self._notes.wrong[call.k] = f"{step_id} of k={call.k} was over before its {step.seconds} s"
+                if began is None or now - began < remembered.seconds - CLOCK_SECONDS:
+                    self._notes.wrong[call.k] = f"{step_id} of k={call.k} was over before its {remembered.seconds} s"
             self._notes.known.add((call.k, step_id))
 
     def _is_right(self, call: Call, step: Step, memo: object) -> bool:
@@ -167,7 +168,12 @@ class Round:
         runs = self._place.watch.runs(self._code.app)
         waiting = [run for run in runs if run.end is None]
         return await asyncio.to_thread(
-            description, self._missing(runs), waiting, self._place.watch, self._place.describe
+            description,
+            self._missing(runs),
+            waiting,
+            self._code.programs,
+            self._place.watch,
+            self._place.describe,
         )
 
     async def _until_in_history(self, runs: list[SeenRun]) -> None:
@@ -176,7 +182,7 @@ class Round:
         for run in runs:
             while run.end is not None and (status := await self._place.errands.status(run.id)) != run.end.status:
                 if time.monotonic() > last:
-                    state = await asyncio.to_thread(self._place.describe)
+                    state = await asyncio.to_thread(state_of, self._place.describe)
                     shown = f"history shows {run.id} as {status!r}, it is {run.end.status}"
                     raise Stuck(f"{self._title()}: {shown}\n{state}")
                 await asyncio.sleep(LOOK_SECONDS)

@@ -22,7 +22,7 @@ from penstock.runs.run import Run
 from penstock.state.memory import MemoryStore
 from penstock.verification.programs import RETRIES, Pace, Program, Step, programs
 from penstock.verification.reckoning import Cancels, SeenRun, reckon
-from penstock.verification.usercode import Answer, UserCode
+from penstock.verification.usercode import Answer, UserCode, twice
 from penstock.verification.usercode import Call as AppCall
 
 from .broker import Broker, KeepingCodec
@@ -175,7 +175,10 @@ class World:
         program, k = self._of(call.run_id)
         asked = AppCall(program.number, k, call.step_id, call.attempt, call.memory)
         self._webhooks(asked)
-        reply = self._read(self.code.answer(asked))
+        answer = self.code.answer(asked)
+        if self.rng.random() < 0.05:
+            answer = twice(answer) or answer
+        reply = self._read(answer)
         functions: dict[str, object] = {self.code.slug(p.number): key(p.number) for p in self.programs}
         owner.answered(call, reply, functions)
         if self.rng.random() < 0.05:
@@ -512,4 +515,8 @@ def key(number: int) -> FunctionKey:
 
 def play(seed: int, *, storm: bool = False) -> Counts:
     """One seed from begin to end; `Violation` when something that must hold does not."""
-    return World(seed, storm=storm).play()
+    try:
+        return World(seed, storm=storm).play()
+    except Exception as error:
+        error.add_note(f"play it again: python -m tests.simulation {seed}{' --storm' if storm else ''}")
+        raise
