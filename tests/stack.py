@@ -147,6 +147,10 @@ class Stack:
         wait_until(lambda: b"ready: " in path.read_bytes(), READY_SECONDS, lambda: path.read_text("utf-8", "replace"))
         return process
 
+    def added_pids(self) -> list[int]:
+        """Of the processes beside the supervised ones that have not ended."""
+        return [process.pid for process in self._extra if process.exit_code() is None]
+
     def text(self) -> str:
         """What the processes wrote."""
         return self.log.read_text("utf-8", "replace")

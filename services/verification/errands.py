@@ -6,6 +6,7 @@ Whatever is asked of an installation that is being killed is asked again until i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,6 +23,8 @@ from ..settings import ClientSettings, KafkaSettings
 AGAIN_SECONDS = 0.3
 REQUEST_SECONDS = 15.0
 MOST_AT_ONCE = 50
+#: How long a run that has begun may be unknown.
+UNKNOWN_SECONDS = 60.0
 T = TypeVar("T")
 
 
@@ -89,12 +92,20 @@ class Errands:
                 return
             await asyncio.sleep(AGAIN_SECONDS)
 
-    async def cancel(self, run_id: str) -> None:
-        """Cancel a run; one that is over stays as it is."""
+    async def cancel(self, run_id: str) -> bool:
+        """Cancel a run that has begun: whether the answer is that it is cancelled now; one that is over stays so.
+
+        An owner that has stood still may not know the run, for a while: it has been replaced and does not know it yet.
+        """
+        last = time.monotonic() + UNKNOWN_SECONDS
         while True:
             answer = await self._ask("DELETE", f"/v1/runs/{run_id}")
-            if answer is not None and (answer.is_success or answer.status_code in (404, 409)):
-                return
+            if answer is not None and answer.is_success:
+                return _says_cancelled(answer)
+            if answer is not None and answer.status_code == 409:
+                return False
+            if answer is not None and answer.status_code == 404 and time.monotonic() > last:
+                raise Rejected(f"run {run_id} has begun, and cannot be cancelled: {answer.text[:300]}")
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def status(self, run_id: str) -> str:
@@ -128,6 +139,12 @@ class Errands:
         producer = self._producer
         assert producer is not None, "errands are run inside their context"
         await _until_done(lambda: producer.send(self._topics.events, None, value))
+
+
+def _says_cancelled(answer: httpx.Response) -> bool:
+    """A run may have ended while it was being cancelled; then the answer says how."""
+    told = orjson.loads(answer.content) if answer.content else None
+    return not isinstance(told, dict) or told.get("status", "Cancelled") == "Cancelled"
 
 
 async def _until_done(attempt: Callable[[], Awaitable[T]]) -> T:

@@ -23,7 +23,7 @@ GARBAGE = (
 
 
 class Trouble(Enum):
-    """`CUT`: the connection breaks in the middle of the answer. `TWICE`: the call is delivered two times."""
+    """`CUT`: the connection breaks in the middle of the answer. `TWICE`: it reports all its steps two times."""
 
     CUT = "cut"
     SLOW = "slow"

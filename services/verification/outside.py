@@ -9,7 +9,7 @@ from functools import partial
 
 from .errands import Errands
 from .plan import Notes, Plan
-from .programs import Step, ancestors
+from .programs import Step
 from .usercode import Call, UserCode
 
 #: What part of the events is sent twice, is followed by poison; what part of the runs is cancelled.
@@ -58,7 +58,7 @@ class Outside:
     def answer_waits(self, call: Call) -> None:
         """What a run begins to wait for will come, once."""
         for step in self._code.due(call):
-            wanted = step.kind in ("wait", "signal") and step.answered and not step.foretold
+            wanted = step.stopped or (step.kind in ("wait", "signal") and step.answered and not step.foretold)
             if not wanted or (call.k, step.id) in self._promised:
                 continue
             self._promised.add((call.k, step.id))
@@ -69,11 +69,11 @@ class Outside:
     def cancel_some(self, call: Call, run_id: str) -> None:
         """Cancel the run, if the seed says so: by an event when its function is cancelled by any, or by its id."""
         dice = random.Random(f"{self._seed}/{call.k}/cancel")
-        if dice.random() >= CANCELLED or call.k in self._notes.tainted:
+        if dice.random() >= CANCELLED or call.k in self._notes.cancels.tainted:
             return
         self._notes.counts.troubles["cancelled"] += 1
-        self._notes.tainted.update(ancestors(call.k, self._plan.runs))
-        errand: Errand = partial(self._errands.cancel, run_id)
+        self._notes.cancels.ask(call.k)
+        errand: Errand = partial(self._cancel, call.k, run_id)
         if self._code.programs[call.number].cancellable:
             errand = partial(self._errands.event, self._code.stop, {"k": call.k})
         self._background(errand, dice.uniform(0, 2))
@@ -87,8 +87,17 @@ class Outside:
         name = self._code.trigger(k % len(self._code.programs))
         await self._errands.event(name, {"k": k}, f"{self._code.app}-{k}", by_kafka=by_kafka)
 
+    async def _cancel(self, k: int, run_id: str) -> None:
+        if await self._errands.cancel(run_id):
+            self._notes.counts.troubles["cancelled, as was said"] += 1
+            self._notes.cancels.accepted.add(k)
+
     async def _send_event(self, step: Step, k: int) -> None:
-        """First some that only look like it."""
+        """First some that only look like it; for a wait that nothing else ends, what cancels the run."""
+        if step.stopped:
+            await self._errands.event(self._code.stop, {"k": -k})
+            await self._errands.event(self._code.stop, {"k": k}, by_kafka=k % 2 == 0)
+            return
         name = self._code.answering(step.id)
         await self._errands.event(name, {"k": -k, "go": True})
         if "go" in step.condition:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from .reckoning import Cancels
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -54,8 +56,9 @@ class Notes:
     """What a round remembers while it goes on; runs are meant by their numbers."""
 
     counts: Counts = field(default_factory=Counts)
-    tainted: set[int] = field(default_factory=set)
-    """Runs that may be cancelled, and those that invoked them."""
+    cancels: Cancels = field(default_factory=Cancels)
+    called_at: dict[tuple[int, str], float] = field(default_factory=dict)
+    """When runs were first asked for steps, by the monotonic clock."""
     known: set[tuple[int, str]] = field(default_factory=set)
     """Steps that runs were sent the results of."""
     wrong: dict[int, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,7 +32,8 @@ class Step:
     """One step of a program. `fails`: how often it fails first; more than the retries: for good.
 
     `answers` is a later wait whose event this step sends while it runs: that is before the wait is registered. That
-    wait is `foretold`: nobody else sends its event. `seconds` is how long it sleeps, or waits.
+    wait is `foretold`: nobody else sends its event. `seconds` is how long it sleeps, or waits. Nothing comes for a wait
+    that is `stopped`, and it lasts too long: only the event that cancels its run ends it.
     """
 
     id: str
@@ -41,9 +42,15 @@ class Step:
     seconds: int = 0
     answered: bool = False
     foretold: bool = False
+    stopped: bool = False
     answers: str = ""
     function: int = -1
     condition: str = ""
+
+    @property
+    def lasts(self) -> bool:
+        """Time alone ends it."""
+        return self.kind == "sleep" or (self.kind in ("wait", "signal") and not self.answered and not self.stopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +80,18 @@ def programs(rng: random.Random, count: int, pace: Pace) -> list[Program]:
     return [_program(rng, number, count, pace) for number in range(count)]
 
 
-def outcome(program: Program, all_programs: Sequence[Program]) -> Outcome:
-    """What a run of the program ends with. A step that fails for good fails the run when its group is done."""
+def outcome(program: Program, all_programs: Sequence[Program], gone: Container[str] = ()) -> Outcome:
+    """What a run of the program ends with. A step that fails for good fails the run when its group is done.
+
+    `gone` are steps that have invoked a run that was cancelled before its end.
+    """
     results: list[tuple[str, object]] = []
     for group in program.groups:
+        if group[0].stopped:
+            return Outcome("Cancelled", tuple(results))
         failed = False
         for step in group:
-            value = _result(step, all_programs)
+            value = "error" if step.id in gone else _result(step, all_programs)
             failed = failed or value == "error"
             results.append((step.id, value))
         if failed:
@@ -111,7 +123,7 @@ def _result(step: Step, all_programs: Sequence[Program]) -> object:
         case "wait" | "signal":
             return "answer" if step.answered else None
         case "invoke":
-            return "error" if outcome(all_programs[step.function], all_programs).status == "Failed" else "result"
+            return "result" if outcome(all_programs[step.function], all_programs).status == "Completed" else "error"
 
 
 def _program(rng: random.Random, number: int, count: int, pace: Pace) -> Program:
@@ -121,7 +133,10 @@ def _program(rng: random.Random, number: int, count: int, pace: Pace) -> Program
         groups.append(tuple(_step(rng, f"p{number}g{place}s{each}", number, count, pace) for each in range(size)))
     for place in range(len(groups) - 1):
         groups[place : place + 2] = _with_webhook(rng, *groups[place : place + 2])
-    return Program(number, tuple(groups), rng.choice(("", "", "race")), rng.random() < 0.3)
+    cancellable = rng.random() < 0.3
+    if cancellable and rng.random() < 0.4:
+        groups.append((Step(f"p{number}g{len(groups)}s0", "wait", seconds=pace.long, stopped=True),))
+    return Program(number, tuple(groups), rng.choice(("", "", "race")), cancellable)
 
 
 def _step(rng: random.Random, step_id: str, number: int, count: int, pace: Pace) -> Step:

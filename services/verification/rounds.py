@@ -13,14 +13,16 @@ from .errands import Errands
 from .mischief import Mischief, Trouble
 from .outside import Outside
 from .plan import Counts, Notes, Plan
-from .programs import REAL, outcome, programs
-from .reckoning import SeenRun, agrees, judge, judge_roots
+from .programs import REAL, Step, child_key, outcome, programs
+from .reckoning import SeenRun, agrees, reckon
 from .served import App, ServedApps, functions_of, registration
-from .stuck import Describe, Stuck, description
-from .usercode import Answer, Call, UserCode
+from .stuck import Describe, Stuck, description, state_of
+from .usercode import Answer, Call, UserCode, twice
 from .watch import ChangelogWatch
 
 LOOK_SECONDS = 0.25
+#: By how much our clock may differ from an executor's within a sleep.
+CLOCK_SECONDS = 0.1
 
 
 class Violation(AssertionError):
@@ -92,11 +94,12 @@ class Round:
         self._look_at(call)
         self._outside.cancel_some(call, run_id)
         trouble = self._mischief.of(call)
+        answer = await self._run(call)
+        if trouble is Trouble.TWICE:
+            doubled = twice(answer)
+            answer, trouble = doubled or answer, trouble if doubled else None
         if trouble is not None:
             counts.troubles[trouble.value] += 1
-        if trouble is Trouble.TWICE:
-            await self._run(call)
-        answer = await self._run(call)
         if trouble is Trouble.SLOW:
             await asyncio.sleep(self._mischief.seconds(call))
         if trouble is Trouble.CUT:
@@ -110,12 +113,26 @@ class Round:
         return self._code.answer(call)
 
     def _look_at(self, call: Call) -> None:
-        """A step's memory is its result and nothing else, in every call."""
-        must = self._must[call.number]
+        """A step's memory is its result and nothing else, in every call, and not there before its time."""
+        now, steps = time.monotonic(), self._code.programs[call.number].steps
+        for step in self._code.due(call):
+            self._notes.called_at.setdefault((call.k, step.id), now)
         for step_id, memo in call.memory.items():
-            self._notes.known.add((call.k, step_id))
-            if step_id not in must or not agrees(orjson.loads(memo), must[step_id]):
+            remembered = steps.get(step_id)
+            if remembered is None or not self._is_right(call, remembered, orjson.loads(memo)):
                 self._notes.wrong[call.k] = f"a call for k={call.k} was sent {memo[:200]} as the result of {step_id}"
+            elif (call.k, step_id) not in self._notes.known and remembered.lasts:
+                began = self._notes.called_at.get((call.k, step_id))
+                if began is None or now - began < remembered.seconds - CLOCK_SECONDS:
+                    self._notes.wrong[call.k] = f"{step_id} of k={call.k} was over before its {remembered.seconds} s"
+            self._notes.known.add((call.k, step_id))
+
+    def _is_right(self, call: Call, step: Step, memo: object) -> bool:
+        must = self._must[call.number]
+        if step.id in must and agrees(memo, must[step.id]):
+            return True
+        invoked_cancelled = step.kind == "invoke" and child_key(call.k, step) in self._notes.cancels.tainted
+        return step.id in must and invoked_cancelled and agrees(memo, "error")
 
     # ---- the reckoning
 
@@ -151,7 +168,12 @@ class Round:
         runs = self._place.watch.runs(self._code.app)
         waiting = [run for run in runs if run.end is None]
         return await asyncio.to_thread(
-            description, self._missing(runs), waiting, self._place.watch, self._place.describe
+            description,
+            self._missing(runs),
+            waiting,
+            self._code.programs,
+            self._place.watch,
+            self._place.describe,
         )
 
     async def _until_in_history(self, runs: list[SeenRun]) -> None:
@@ -160,16 +182,15 @@ class Round:
         for run in runs:
             while run.end is not None and (status := await self._place.errands.status(run.id)) != run.end.status:
                 if time.monotonic() > last:
-                    state = await asyncio.to_thread(self._place.describe)
+                    state = await asyncio.to_thread(state_of, self._place.describe)
                     shown = f"history shows {run.id} as {status!r}, it is {run.end.status}"
                     raise Stuck(f"{self._title()}: {shown}\n{state}")
                 await asyncio.sleep(LOOK_SECONDS)
 
     def _reckon(self, runs: list[SeenRun]) -> None:
-        notes, found = self._notes, judge_roots(runs, self._roots())
-        found += [text for k, text in notes.wrong.items() if k not in notes.tainted]
+        notes = self._notes
+        found = [*notes.wrong.values(), *reckon(runs, self._roots(), self._code.programs, notes.cancels)]
         for run in runs:
-            found += judge(run, self._code.programs, run.k in notes.tainted)
             notes.counts.runs += 1
             notes.counts.steps += len(run.steps)
             notes.counts.statuses[run.end.status if run.end else "alive"] += 1

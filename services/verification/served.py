@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import orjson
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ..web import EmbeddedServer
+from ..web import EmbeddedServer, configured
 from .programs import RETRIES
 from .usercode import Answer, Call, UserCode
 
@@ -46,7 +45,10 @@ class ServedApps:
             Route("/{app}", self._call, methods=["POST"]),
             Route("/{app}", self._sync, methods=["PUT"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), host, port, log_level="critical", lifespan="off")
+        config = configured(Starlette(routes=routes))
+        config.host, config.port = host, port
+        config.log_level = "critical"  # answers that are broken off are no news
+        config.configure_logging()
         server = EmbeddedServer(config)
         running = asyncio.create_task(server.serve())
         try:

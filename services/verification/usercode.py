@@ -119,6 +119,14 @@ class UserCode:
                 raise AssertionError(step)
 
 
+def twice(answer: Answer) -> Answer | None:
+    """The same steps reported two times in one answer; None when it reports none that may be."""
+    ops = orjson.loads(answer.body) if answer.status == 206 else None
+    if not isinstance(ops, list) or any(op["op"] in ("StepError", "StepFailed") for op in ops):
+        return None
+    return Answer(answer.status, answer.headers, orjson.dumps([*ops, *ops]))
+
+
 def _has_failed(group: Sequence[Step], memory: Mapping[str, str]) -> bool:
     return any('"error"' in memory[step.id] for step in group)
 

@@ -45,10 +45,11 @@ async def verify(
     describe: Describe,
     check: Callable[[], None],
     say: Callable[[str], None],
+    begins: Callable[[int], None] = lambda seed: None,
 ) -> Counts:
     """Play the rounds; what happened in all of them. Raises `Violation` or `Stuck` for the first that fails.
 
-    `check` is called after the last, while the functions are still there.
+    `check` is called after the last, while the functions are still there; `begins` before each, with its seed.
     """
     codec, _ = await wait_for_codec(installation.kafka)
     watch = await asyncio.to_thread(ChangelogWatch, installation.kafka, codec)
@@ -61,6 +62,7 @@ async def verify(
             seed, played = seeds.first, list[Round]()
             while seed < seeds.first + seeds.count or time.monotonic() < last:
                 began = time.monotonic()
+                begins(seed)
                 played.append(Round(seed, nonce, plan, place))
                 counts = await played[-1].play()
                 say(f"seed {seed}: {counts} ({time.monotonic() - began:.1f} s)")

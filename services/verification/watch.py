@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from ..errors import UndecodableRecord
 from ..kafka import clients
 from ..kafka.partition_log import KafkaPartitionLog
 from ..messages import keys
 from ..messages.codec import Codec
 from ..messages.ids import RunId
-from ..messages.records import RunEnded, RunStarted, StepFinished
+from ..messages.records import Record, RunEnded, RunStarted, StepFinished
 from ..settings import KafkaSettings
 from .reckoning import SeenRun
 
@@ -33,6 +34,7 @@ class ChangelogWatch:
         self._changed: dict[str, float] = {}
         self._of: dict[RunId, str] = {}
         self._lock = threading.Lock()
+        self._error: BaseException | None = None
         self._open = True
         self._consumer = Consumer(clients.consumer(settings, "penstock-verify", f"{settings.topic_prefix}verify"))
         self._consumer.assign(_ends(settings))
@@ -54,7 +56,9 @@ class ChangelogWatch:
                 self._entries.pop(run, None)
 
     def runs(self, app: str) -> list[SeenRun]:
-        """As of now; they go on changing until they have ended."""
+        """As of now; they go on changing until they have ended. Raises what has ended the reading."""
+        if self._error is not None:
+            raise self._error
         with self._lock:
             return list(self._runs[app].values())
 
@@ -74,6 +78,12 @@ class ChangelogWatch:
         self._consumer.close()
 
     def _follow(self) -> None:
+        try:
+            self._read()
+        except BaseException as error:
+            self._error = error  # for whoever asks for runs
+
+    def _read(self) -> None:
         while self._open:
             first = self._consumer.poll(0.2)
             if first is None:
@@ -84,23 +94,30 @@ class ChangelogWatch:
                     if message.error() is None:  # a broker that is away comes back
                         self._take(message)
 
+    def _decoded(self, message: Message) -> Record | None:
+        """None for what no release of ours wrote, and for a value that is gone: neither says anything of a run."""
+        value = message.value()
+        try:
+            return None if value is None else self._codec.decode(value)
+        except UndecodableRecord:
+            return None
+
     def _take(self, message: Message) -> None:
         key, value = message.key() or b"", message.value()
         kind = keys.kind_of(key)
-        if value is not None and kind == b"run":
-            self._begin(self._codec.decode(value))
-        run = keys.run_of(key) if kind in (b"run", b"job", b"step", b"progress", b"end") else None
+        if kind == b"run":
+            self._begin(self._decoded(message))
+        run = _run_of(key) if kind in (b"run", b"job", b"step", b"progress", b"end") else None
         app = self._of.get(run) if run is not None else None
         if run is None or app is None:
             return
         self._changed[app] = time.monotonic()
         entries = self._entries[run]
-        entries.append(
-            f"{message.partition()}@{message.offset()} {key.decode()}{'' if value is not None else ' (gone)'}"
-        )
+        shown = key.decode("utf-8", "replace") + ("" if value is not None else " (gone)")
+        entries.append(f"{message.partition()}@{message.offset()} {shown}")
         del entries[:-MOST_ENTRIES]
-        if value is not None:
-            self._fill(self._runs[app][run], self._codec.decode(value) if kind in (b"step", b"end") else None)
+        if kind in (b"step", b"end"):
+            self._fill(self._runs[app][run], self._decoded(message))
 
     def _begin(self, record: object) -> None:
         if not isinstance(record, RunStarted):
@@ -119,6 +136,14 @@ class ChangelogWatch:
                 run.end = record
             case _:
                 pass
+
+
+def _run_of(key: bytes) -> RunId | None:
+    """None when the key names none."""
+    try:
+        return keys.run_of(key)
+    except (IndexError, UnicodeDecodeError):
+        return None
 
 
 def _ends(settings: KafkaSettings) -> list[TopicPartition]:

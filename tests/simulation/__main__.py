@@ -1,4 +1,4 @@
-"""`python -m tests.simulation SEED [COUNT]`: play a seed, or as many as wanted from there on."""
+"""`python -m tests.simulation SEED [COUNT] [--storm]`: play a seed, or as many as wanted from there on."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from .world import play
 
 
 def main() -> None:
-    first, count = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    storm = "--storm" in sys.argv
+    numbers = [int(given) for given in sys.argv[1:] if given != "--storm"]
+    first, count = numbers[0], numbers[1] if len(numbers) > 1 else 1
     logging.disable(logging.WARNING if count > 1 else logging.NOTSET)
     began = time.monotonic()
     runs = deaths = 0
     for seed in range(first, first + count):
-        try:
-            counts = play(seed)
-        except Exception:
-            print(f"seed {seed}: python -m tests.simulation {seed}", file=sys.stderr)
-            raise
+        counts = play(seed, storm=storm)
         runs, deaths = runs + counts.runs, deaths + counts.deaths + counts.zombies
     seconds = time.monotonic() - began
     print(f"{count} seeds, {runs} runs, {deaths} deaths in {seconds:.1f} s: {60 * count / seconds:.0f} seeds a minute")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from penstock.executor import core
 from penstock.executor.core import PartitionCore
 from penstock.executor.runstore import Draft
 from penstock.kafka.produce import Outgoing
@@ -19,10 +20,16 @@ from penstock.matcher.restoration import Restoration
 from penstock.matcher.shapes import Shape
 from penstock.matcher.waits import WaitTable
 from penstock.messages.codec import Codec
-from penstock.messages.ids import FunctionKey, RunId
+from penstock.messages.ids import FunctionKey, JobId, RunId, run_id
 from penstock.messages.incoming import IncomingEvents
-from penstock.messages.records import CorrelatedEvent, Wait
+from penstock.messages.records import CorrelatedEvent, ResumeRun, StartRun, Wait
 from penstock.messages.topics import Topics
+from penstock.runs import answers, invocations, waits
+from penstock.runs.advance import Advance
+from penstock.runs.facts import CancelRequested, Fact
+from penstock.runs.replies import Op
+from penstock.runs.run import Run
+from penstock.runs.turn import Rules, Turn
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 
@@ -142,6 +149,60 @@ def commands_skipped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PartitionCore, "restored", too_far)
 
 
+def cancels_dropped(patch: pytest.MonkeyPatch) -> None:
+    """Who cancels a run is told that it is, and nothing else comes of it."""
+    real = core.advance
+
+    def deaf(run: Run | None, fact: Fact, now: int, rules: Rules) -> Advance:
+        return Advance(run) if isinstance(fact, CancelRequested) else real(run, fact, now, rules)
+
+    patch.setattr(core, "advance", deaf)
+
+
+def cancel_events_dropped(patch: pytest.MonkeyPatch) -> None:
+    """Events that cancel runs are met, and nothing comes of it."""
+    met = waits.met
+
+    def deaf(turn: Turn, event: ResumeRun) -> None:
+        job = turn.run.jobs.get(event.job_id)
+        if job is None or job.kind != "cancel":
+            met(turn, event)
+
+    patch.setattr(waits, "met", deaf)
+
+
+def sleeps_are_over_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Nobody sleeps."""
+
+    def awake(op: Op, now_ms: int) -> int:
+        return now_ms
+
+    patch.setattr(answers, "sleep_until", awake)
+
+
+def waits_give_up_early(patch: pytest.MonkeyPatch) -> None:
+    """A wait for an event lasts half as long as it should."""
+    real = waits.deadline
+
+    def impatient(name: str, text: object, now: int) -> int:
+        return now + (real(name, text, now) - now) // 2
+
+    patch.setattr(waits, "deadline", impatient)
+
+
+def invoked_twice(patch: pytest.MonkeyPatch) -> None:
+    """An invoked function is started two times; the first run that ends gives the result."""
+    start = invocations._start
+
+    def twice(turn: Turn, op: Op, mode: str, job_id: JobId, target: FunctionKey, until: int) -> None:
+        start(turn, op, mode, job_id, target, until)
+        asked = turn.messages[-1]
+        assert isinstance(asked, StartRun)
+        turn.messages.append(replace(asked, run_id=run_id(target, "again " + asked.run_id, turn.now)))
+
+    patch.setattr(invocations, "_start", twice)
+
+
 MUTANTS: tuple[Mutant, ...] = (
     lookback_progress_stored_too_early,
     correlation_dropped_when_its_shape_is_new,
@@ -154,4 +215,9 @@ MUTANTS: tuple[Mutant, ...] = (
     duplicate_start_not_deduplicated,
     applied_offset_ignored,
     commands_skipped,
+    cancels_dropped,
+    cancel_events_dropped,
+    sleeps_are_over_at_once,
+    waits_give_up_early,
+    invoked_twice,
 )

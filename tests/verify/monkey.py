@@ -12,9 +12,21 @@ from collections.abc import Callable, Iterator
 from penstock.cli.leash import Leashed
 from tests.stack import Stack
 
-#: How often each is chosen, compared with the others.
-KILLED = {"matcher": 3, "executor": 4, "history": 2, "ingest": 2, "replayer": 1, "broker": 1}
-STOPPED = {"matcher": 2, "executor": 3, "history": 1, "ingest": 1, "broker": 1}
+KILLED = ("matcher", "executor", "history", "ingest", "replayer", "broker")
+STOPPED = ("matcher", "executor", "history", "ingest", "broker")
+#: One of each kind, so that none is long in coming; what found most comes more often.
+DECK = (
+    *(f"kill -9 {service}" for service in (*KILLED, "executor")),
+    *(f"stop {service}" for service in (*STOPPED, "executor")),
+    "add executor",
+    "add matcher",
+    "remove executor",
+    "remove matcher",
+    "kill two",
+)
+#: So many cards further on in its deck does a seed begin than the one before it.
+HAND = 4
+DEALT = -(-len(DECK) // HAND)
 #: Processes beside the supervised ones: at most so many.
 BESIDE = {"executor": 2, "matcher": 1}
 #: Up to twice the session timeout: an owner that wakes up may have been replaced.
@@ -28,7 +40,7 @@ class Monkey:
     def __init__(self, stack: Stack, seed: int, pause: tuple[float, float], say: Callable[[str], None]) -> None:
         self.deeds: Counter[str] = Counter()
         self._stack = stack
-        self._rng = random.Random(f"monkey {seed}")
+        self.begin(seed)
         self._pause = pause
         self._say = say
         self._beside: dict[str, list[Leashed]] = {service: [] for service in BESIDE}
@@ -42,6 +54,11 @@ class Monkey:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+    def begin(self, seed: int) -> None:
+        """From now on, the deeds of this seed: the same whichever was played before it."""
+        self._rng = random.Random(f"monkey {seed}")
+        self._hand = hand(seed)
 
     def end(self) -> None:
         """Let everything go on as it is now; raises what went wrong with the monkey itself."""
@@ -62,23 +79,26 @@ class Monkey:
 
     def _deed(self) -> Iterator[str]:
         """Do one thing; what was done."""
-        choices = [self._kill] * 5 + [self._halt] * 3 + [self._add] * 2 + [self._remove] * 2 + [self._kill_two]
-        yield from self._rng.choice(choices)()
+        what, _, service = next(self._hand).rpartition(" ")
+        match what:
+            case "kill -9":
+                yield from self._kill(service)
+            case "stop":
+                yield from self._halt(service)
+            case "add":
+                yield from self._add(service)
+            case "remove":
+                yield from self._remove(service)
+            case _:
+                for each in self._rng.sample(KILLED, 2):
+                    yield from self._kill(each)
 
-    def _kill(self) -> Iterator[str]:
-        service = self._one_of(KILLED)
+    def _kill(self, service: str) -> Iterator[str]:
         if self._send(service, signal.SIGKILL):
             yield f"kill -9 {service}"
 
-    def _kill_two(self) -> Iterator[str]:
-        """Both at the same moment."""
-        first, second = self._rng.sample(sorted(KILLED), 2)
-        done = [service for service in (first, second) if self._send(service, signal.SIGKILL)]
-        yield from (f"kill -9 {service}" for service in done)
-
-    def _halt(self) -> Iterator[str]:
+    def _halt(self, service: str) -> Iterator[str]:
         """The process stands still for a while, and then goes on as if nothing had happened."""
-        service = self._one_of(STOPPED)
         pid = self._send(service, signal.SIGSTOP)
         if not pid:
             return
@@ -90,19 +110,16 @@ class Monkey:
             if self._stack.pids().get(service) == pid:
                 self._send(service, signal.SIGCONT)
 
-    def _add(self) -> Iterator[str]:
+    def _add(self, service: str) -> Iterator[str]:
         """One more executor or matcher takes partitions over."""
-        service = self._rng.choice(sorted(BESIDE))
         if len(self._beside[service]) < BESIDE[service]:
             yield f"add {service}"
             self._beside[service].append(self._stack.start_service(service))
 
-    def _remove(self) -> Iterator[str]:
-        """One that was added ends: in order, or not."""
-        there = [service for service, processes in self._beside.items() if processes]
-        if not there:
-            return
-        service = self._rng.choice(there)
+    def _remove(self, service: str) -> Iterator[str]:
+        """One that was added, now if there is none, ends: in order, or not."""
+        if not self._beside[service]:
+            yield from self._add(service)
         process = self._beside[service].pop(0)
         if self._rng.random() < 0.5:
             yield f"kill -9 {service} that was added"
@@ -111,12 +128,18 @@ class Monkey:
             yield f"remove {service}"
             process.stop(END_SECONDS)
 
-    def _one_of(self, weights: dict[str, int]) -> str:
-        return self._rng.choices(list(weights), list(weights.values()))[0]
-
     def _send(self, service: str, signal_number: int) -> int:
         """The process that got it; 0 when there is none at the moment."""
         try:
             return self._stack.kill(service, signal_number)
         except ProcessLookupError:
             return 0
+
+
+def hand(seed: int) -> Iterator[str]:
+    """The cards of a seed, for ever: neighbours among the seeds go through one shuffled deck."""
+    deck = random.Random(f"deck {seed // DEALT}").sample(DECK, len(DECK))
+    start = seed % DEALT * HAND % len(DECK)
+    while True:
+        yield from deck[start:]
+        yield from deck[:start]

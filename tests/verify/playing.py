@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from penstock.audit.audit import audit
 from penstock.cli.cluster import Cluster
@@ -21,7 +23,7 @@ from .monkey import Monkey
 #: The slowest way back is a minute: deliveries that stall end a matcher, transactions that hang are noticed. On a busy
 #: machine, and hit once more on the way.
 PLAN = Plan(runs=100, rate=15, patience=180, poison=True)
-LAST_LINES = 4000
+LAST_CHARACTERS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,15 @@ def play(
             wait_until(stack.is_ready, 120, stack.text)
             findings.extend(audit(stack.kafka, stack.data_dirs, say).lines())
 
-        counts = asyncio.run(verify(installation, listening, seeds, plan, lambda: describe(stack), check, say))
+        counts = asyncio.run(
+            verify(installation, listening, seeds, plan, lambda: describe(stack), check, say, monkey.begin)
+        )
     return Played(counts, dict(monkey.deeds), findings)
 
 
 def describe(stack: Stack) -> str:
-    """Lag of all groups, the last lines of the log, and the stacks of all processes."""
-    return "\n".join([*_lags(stack), stack.text()[-LAST_LINES:], *_stacks(stack)])
+    """Lag of all groups, the last lines of the log, and the stacks of all processes; what fails says so."""
+    return "\n".join([*_lags(stack), stack.text()[-LAST_CHARACTERS:], *_stacks(stack)])
 
 
 def _lags(stack: Stack) -> Iterable[str]:
@@ -66,8 +70,25 @@ def _lags(stack: Stack) -> Iterable[str]:
 
 
 def _stacks(stack: Stack) -> Iterable[str]:
-    for service, pid in stack.pids().items():
-        if service != "broker":
-            command = ["py-spy", "dump", "--pid", str(pid)]
-            shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-            yield f"---- {service}\n{shown.stdout or shown.stderr}"
+    """Of the supervised processes, and of those that the monkey added."""
+    processes = {service: pid for service, pid in _supervised(stack).items() if service != "broker"}
+    processes |= {f"added: {pid}": pid for pid in stack.added_pids()}
+    for name, pid in processes.items():
+        yield f"---- {name}\n{_stack(pid)}"
+
+
+def _supervised(stack: Stack) -> dict[str, int]:
+    try:
+        return stack.pids()
+    except (OSError, ValueError):  # the supervisor is gone, or was killed as it wrote
+        return {}
+
+
+def _stack(pid: int) -> str:
+    """By the py-spy that is installed beside this Python; a process that stands still has stacks, too."""
+    command = [str(Path(sys.executable).with_name("py-spy")), "dump", "--nonblocking", "--pid", str(pid)]
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"no stack: {error}"
+    return shown.stdout or shown.stderr

@@ -11,6 +11,8 @@ from ..options import Key, Url
 
 if TYPE_CHECKING:
     from ...settings import KafkaSettings
+    from ...verification.plan import Plan
+    from ...verification.verify import Listening
 
 
 def verify(
@@ -46,6 +48,7 @@ def verify(
     """
     import asyncio
 
+    from ...errors import InvalidInput
     from ...settings import ClientSettings, KafkaSettings
     from ...verification.errands import Installation, Rejected
     from ...verification.plan import Plan
@@ -57,17 +60,40 @@ def verify(
     from ..ports import free_port
     from .audit import audit
 
+    if app_url and not port:
+        raise InvalidInput("--app-url says where executors reach the functions: say with --port where they listen")
     given = {name: value for name, value in (("url", url), ("signing_key", key)) if value}
     kafka = KafkaSettings()
+    _check_topics(kafka)
     installation = Installation(ClientSettings().model_copy(update=given), kafka)
     plan = Plan(runs, rate, patience=patience, poison=poison)
     listening = Listening(host, port or free_port(), app_url)
+    begun = [seed]
     try:
         seeds = Seeds(seed, rounds, minutes)
         check = audit if audited else _nothing
-        asyncio.run(play(installation, listening, seeds, plan, lambda: _lags(kafka), check, _say))
+        asyncio.run(play(installation, listening, seeds, plan, lambda: _lags(kafka), check, _say, begun.append))
     except (Violation, Stuck, Rejected) as error:
-        raise BadNews(f"{error}\nplay it again: penstock verify --seed SEED --rounds 1 --runs {runs}") from error
+        raise BadNews(f"{error}\nplay it again: {_again(begun[-1], plan, listening)}") from error
+
+
+def _check_topics(kafka: KafkaSettings) -> None:
+    """With other partition counts than the topics have, runs would be looked for where they are not."""
+    from ...errors import InvalidSettings
+    from ...kafka.topics import check_topics
+
+    problems = check_topics(kafka)
+    if problems:
+        raise InvalidSettings("; ".join(problems))
+
+
+def _again(seed: int, plan: Plan, listening: Listening) -> str:
+    """The command that plays a seed's round as it was played, where the environment names the installation."""
+    options = [f"--seed {seed} --rounds 1 --runs {plan.runs} --rate {plan.rate:g} --patience {plan.patience:g}"]
+    options += ["--poison"] if plan.poison else []
+    options += [f"--host {listening.host}"] if listening.host != "127.0.0.1" else []
+    options += [f"--port {listening.port} --app-url {listening.url}"] if listening.url else []
+    return " ".join(["penstock verify", *options])
 
 
 def _lags(kafka: KafkaSettings) -> str:

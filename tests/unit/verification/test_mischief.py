@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from penstock.runs.replies import Failed, parse_reply
 from penstock.verification.mischief import GARBAGE, Mischief, Trouble
 from penstock.verification.programs import RETRIES
-from penstock.verification.usercode import Answer, Call
+from penstock.verification.usercode import Answer, Call, twice
 
 CALLS = st.builds(
     Call,
@@ -43,3 +44,13 @@ def test_garbage_is_a_failed_attempt_that_is_repeated(garbage: Answer) -> None:
     reply = parse_reply(garbage.status, garbage.headers, garbage.body, 0)
     assert isinstance(reply, Failed)
     assert not reply.no_retry
+
+
+def test_only_what_may_be_reported_again_is() -> None:
+    """All steps of an answer, in the same order; a failed attempt is one attempt, and the last word is said once."""
+    ops = [{"op": "StepPlanned", "id": "a"}, {"op": "Sleep", "id": "b", "name": "1s"}]
+    doubled = twice(Answer(206, {}, orjson.dumps(ops)))
+    assert doubled is not None
+    assert orjson.loads(doubled.body) == [*ops, *ops]
+    assert twice(Answer(206, {}, b'[{"op":"StepError","id":"a"}]')) is None
+    assert twice(Answer(200, {}, b'"done"')) is None
