@@ -107,6 +107,7 @@ class _Look:
 
     def _changelog(self, partition: int, found: Findings) -> ChangelogAudit:
         self._say(f"reading the changelog of partition {partition}")
+        found.checked["partitions"] += 1
         stores = stores_of(self._data_dirs, self._topics.prefix, "state", partition)
         changelog = ChangelogAudit(partition, self._codec, folding=bool(stores))
         for record in self._read(self._topics.run_state, partition):
