@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from penstock.audit.changelog import LATE_MS, ChangelogAudit
 from penstock.messages import keys
 from penstock.messages.codec import Codec
@@ -148,3 +150,32 @@ def test_what_cannot_be_decoded_is_found() -> None:
     audit = ChangelogAudit(0, CODEC)
     audit.take(0, keys.run_key(RUN), b"junk")
     assert [finding.rule for finding in audit.findings.kept] == ["decodable"]
+
+
+@pytest.mark.parametrize(
+    "key", [b"job", b"run/", b"job/x", b"job//x", b"step/\xff/x", b"step/x", b"end/x/y", keys.OFFSET, keys.end_key(RUN)]
+)
+def test_poison_is_found_and_what_lies_around_it_is_judged(key: bytes) -> None:
+    """Keys that name no run, and values that are none: told by their place, and no reason to stop."""
+    audit = ChangelogAudit(3, CODEC)
+    audit.take(0, keys.run_key(RUN), CODEC.encode(STARTED))
+    audit.take(1, key, b"x")
+    audit.take(2, keys.run_key(RUN), CODEC.encode(STARTED))
+    found = [(finding.rule, finding.about) for finding in audit.findings.kept]
+    assert found == [("decodable", "run-state/3@1"), ("one start", RUN)]
+
+
+def test_removing_poison_is_no_poison() -> None:
+    """A tombstone under a key that names no run is how the record is got rid of."""
+    audit = ChangelogAudit(0, CODEC)
+    for offset, key in enumerate((b"job", b"step/\xff/x", keys.OFFSET, b"dedupe", b"")):
+        audit.take(offset, key, None)
+    assert audit.findings.clean
+
+
+def test_keys_that_stores_keep_for_themselves_are_none_of_the_fold() -> None:
+    """A store takes no such record from the changelog, so it is not missed there."""
+    audit = ChangelogAudit(0, CODEC)
+    for offset, key in enumerate((b"", b"\0", b"\0t\xff", b"\x01")):
+        audit.take(offset, key, b"x")
+    assert list(audit.folded) == [b"\x01"]
