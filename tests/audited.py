@@ -12,10 +12,8 @@ from penstock.audit.audit import audit
 from penstock.audit.findings import RULES, Findings
 from penstock.cli.broker.installation import Installation
 from penstock.cli.broker.server import BrokerPlace, EmbeddedBroker
-from penstock.errors import Unavailable
-from penstock.kafka.partition_log import GroupOffsets
 from penstock.settings import KafkaSettings
-from tests.stack import STOP_SECONDS, Stack, wait_until
+from tests.stack import Stack
 
 
 def excused(request: pytest.FixtureRequest) -> frozenset[str]:
@@ -77,20 +75,6 @@ def _served(one: Stack, installation: Installation) -> Iterator[KafkaSettings]:
         broker = EmbeddedBroker(installation, place, log)
         try:
             broker.wait_ready()
-            kafka = KafkaSettings(kafka_bootstrap_servers=place.bootstrap_servers, topic_prefix=one.topic_prefix)
-            wait_until(lambda: _knows_its_groups(kafka), STOP_SECONDS, "the broker knows its groups again")
-            yield kafka
+            yield KafkaSettings(kafka_bootstrap_servers=place.bootstrap_servers, topic_prefix=one.topic_prefix)
         finally:
             broker.stop()
-
-
-def _knows_its_groups(kafka: KafkaSettings) -> bool:
-    """A broker that has just come up answers before it has read the groups' offsets."""
-    offsets = GroupOffsets(kafka, f"{kafka.topic_prefix}matcher")
-    try:
-        offsets.read([(kafka.topics().events, 0)])
-    except Unavailable:
-        return False
-    finally:
-        offsets.close()
-    return True

@@ -13,11 +13,13 @@ from ..errors import UndecodableRecord
 from ..messages import keys
 from ..messages.codec import Codec
 from ..messages.ids import JobId, RunId
-from ..messages.records import JobScheduled, OffsetApplied, RunEnded, RunStarted, StepFinished
+from ..messages.records import JobScheduled, OffsetApplied, RunEnded, RunStarted, StartRun, StepFinished
 from .findings import Findings, Rule
 
-#: A job this late is not only in a queue.
+#: A timer, an event or a command this late is not only in a queue.
 LATE_MS = 120_000
+#: A call may be under way for hours, and wait for an app that is away; not for a day.
+LATE_CALL_MS = 24 * 3600 * 1000
 _OF_RUNS = frozenset((b"run", b"job", b"step", b"progress", b"end"))
 #: Keys that begin so are a store's own: it takes none of them from a changelog.
 _LOCAL = b"\0"
@@ -45,6 +47,8 @@ class ChangelogAudit:
         self.purged: set[RunId] = set()
         self.deduplicated: set[bytes] = set()
         """Keys of deduplication marks."""
+        self.expired: set[bytes] = set()
+        """Keys of deduplication marks that are removed."""
         self.jobs: dict[RunId, dict[JobId, LiveJob]] = {}
         self.folded: dict[bytes, bytes] = {}
         """Digest of the last value of each key."""
@@ -71,6 +75,7 @@ class ChangelogAudit:
         kind = keys.kind_of(key)
         if kind == b"dedupe" and value is None:
             self.deduplicated.discard(key)
+            self.expired.add(key)
         elif kind == b"dedupe":
             self.deduplicated.add(key)
         elif kind == keys.OFFSET and value is not None:
@@ -89,7 +94,8 @@ class ChangelogAudit:
             if not any(job.kind != "cancel" for job in jobs.values()):
                 self.findings.add("alive", run, "has not ended and has neither work nor a timer nor a wait")
             for job_id, job in jobs.items():
-                if job.kind not in ("call", "request") and job.due_at < now - LATE_MS:
+                patience = LATE_CALL_MS if job.kind in ("call", "request") else LATE_MS
+                if job.due_at < now - patience:
                     late = (now - job.due_at) // 1000
                     self.findings.add("on time", f"{run}/{job_id}", f"was due {late} s ago and has not been taken")
         return self.findings
@@ -102,6 +108,16 @@ class ChangelogAudit:
             for job_id, job in jobs.items()
             if job.wait_key
         }
+
+    def knows(self, command: StartRun) -> bool:
+        """Whether a start command that was taken has left its run, or a mark that another run was begun for it.
+
+        A mark may have been removed since the command was taken.
+        """
+        if command.run_id in self.started or command.run_id in self.purged:
+            return True
+        mark = keys.dedupe_key(command.function, command.dedupe_key or "")
+        return command.dedupe_key is not None and (mark in self.deduplicated or mark in self.expired)
 
     def _offset(self, place: str, value: bytes) -> None:
         try:

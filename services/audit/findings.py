@@ -15,6 +15,8 @@ Rule = Literal[
     "alive",
     "decodable",
     "every command is applied",
+    "every command is taken",
+    "every event is taken",
     "every match starts a run",
     "every wait is registered",
     "history shows the end",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,8 +11,10 @@ import pytest
 from confluent_kafka import Producer
 
 from penstock.audit.audit import audit
+from penstock.audit.changelog import LATE_MS
 from penstock.audit.findings import Findings
 from penstock.cli.broker.installation import Installation
+from penstock.errors import TopicMismatch
 from penstock.kafka import clients
 from penstock.kafka.partition_log import KafkaPartitionLog
 from penstock.messages.codec import Codec
@@ -84,6 +87,29 @@ def test_a_stack_with_a_broker_of_its_own_is_audited_when_both_have_ended(
     run = write_a_second_start(running)
     running.stop()
     assert_found_by_the_fixture(running, run, installation)
+
+
+def test_topics_of_another_shape_are_not_read_in_part(kafka_settings: KafkaSettings) -> None:
+    """With other partition counts than the topics have, the audit says so instead of reading some of them."""
+    for given in ({"run_partitions": 2}, {"event_partitions": 5}, {"wait_partitions": 3}):
+        with pytest.raises(TopicMismatch, match="has 4 partitions"):
+            audit(kafka_settings.model_copy(update=given), [], lambda _: None)
+
+
+def test_events_and_commands_that_nobody_comes_to_are_found(kafka_settings: KafkaSettings) -> None:
+    """No matcher and no executor has ever run here: what was sent before is told, the first of each partition."""
+    topics, before = kafka_settings.topics(), int(time.time() * 1000) - 3 * LATE_MS
+    producer = Producer(clients.producer(kafka_settings, "test"))
+    for topic in (topics.events, topics.internal_events, topics.run_steps):
+        for _ in range(2):
+            producer.produce(topic, b"{}", b"k", 1, timestamp=before)
+    assert producer.flush(10) == 0
+    found = audit(kafka_settings, [], lambda _: None, confirm_seconds=0.0)
+    assert [(finding.rule, finding.about) for finding in found.kept] == [
+        ("every event is taken", f"{topics.events}/1@0"),
+        ("every event is taken", f"{topics.internal_events}/1@0"),
+        ("every command is taken", f"{topics.run_steps}/1@0"),
+    ]
 
 
 def assert_found_by_the_fixture(running: Stack, run: RunId, installation: Installation | None = None) -> None:

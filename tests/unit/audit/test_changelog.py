@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from penstock.audit.changelog import LATE_MS, ChangelogAudit
+from penstock.audit.changelog import LATE_CALL_MS, LATE_MS, ChangelogAudit
 from penstock.messages import keys
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, JobId, RunId, StepId
 from penstock.messages.records import (
+    EventDeduplicated,
     JobScheduled,
     OffsetApplied,
     Record,
     RunEnded,
     RunStarted,
+    StartRun,
     StepFinished,
 )
 
@@ -99,6 +102,26 @@ def test_a_timer_that_nobody_takes_is_found() -> None:
     assert rules([START, (key, sleep(T0))], T0 + LATE_MS) == []
     assert rules([START, (key, sleep(T0))], T0 + LATE_MS + 1) == ["on time"]
     assert rules([START, WORK], T0 + 100 * LATE_MS) == []
+
+
+def test_a_call_that_is_due_for_a_day_is_found() -> None:
+    """None takes as long, and an app that is away is given up before."""
+    assert rules([START, WORK], T0 + LATE_CALL_MS) == []
+    assert rules([START, WORK], T0 + LATE_CALL_MS + 1) == ["on time"]
+
+
+def test_a_start_that_was_taken_has_left_its_run_or_another_for_the_same_event() -> None:
+    """A command with an event's own id is no excuse by itself."""
+    plain = StartRun(RUN, FunctionKey("a/f"), ("{}",), ("e",), T0)
+    own_id = replace(plain, dedupe_key="e")
+    mark = keys.dedupe_key(FunctionKey("a/f"), "e")
+    by_another: Entry = (mark, EventDeduplicated(FunctionKey("a/f"), "e", RunId("other"), T0))
+    assert not audited([]).knows(plain)
+    assert not audited([by_another]).knows(plain)
+    assert not audited([]).knows(own_id)
+    assert audited([START]).knows(plain)
+    assert audited([by_another]).knows(own_id)
+    assert audited([by_another, (mark, None)]).knows(own_id)
 
 
 def test_an_applied_offset_never_goes_back() -> None:
