@@ -28,6 +28,7 @@ from .changelog import ChangelogAudit
 from .findings import Findings
 from .starts import StartsAudit
 from .stores import LocalStore, stores_of
+from .timers import TimersAudit, without_own
 from .waits import WaitsAudit
 
 #: Between the two looks at what was found.
@@ -123,12 +124,14 @@ class _Look:
         found.checked["partitions"] += 1
         stores = stores_of(self._data_dirs, self._topics.prefix, "state", partition)
         changelog = ChangelogAudit(partition, self._codec, folding=bool(stores))
+        timers = TimersAudit(partition, self._codec)
         for record in self._read(self._topics.run_state, partition):
             while stores and record.offset > stores[0].offset:
-                found.merge(local.compare(partition, changelog.folded, stores.pop(0).pairs))
+                found.merge(local.compare(partition, changelog.folded, timers.passed(stores.pop(0).pairs)))
             changelog.take(record.offset, record.key or b"", record.value, _owner(record))
         for store in stores:
-            found.merge(local.compare(partition, changelog.folded, store.pairs))
+            found.merge(local.compare(partition, changelog.folded, timers.passed(store.pairs)))
+        found.merge(timers.findings)
         changelog.folded.clear()
         return changelog
 
@@ -215,7 +218,7 @@ class _Look:
 
 
 def _against(partition: int, table: WaitsAudit, store: LocalStore) -> Findings:
-    return local.compare(partition, table.folded, store.pairs, "waits are the fold", table.undecided)
+    return local.compare(partition, table.folded, without_own(store.pairs), "waits are the fold", table.undecided)
 
 
 def _owner(record: LogRecord) -> bytes | None:

@@ -18,6 +18,7 @@ Rule = Literal[
     "every command is taken",
     "every event is taken",
     "every match starts a run",
+    "every timer is set",
     "every wait is registered",
     "history shows the end",
     "no wait outlives its run",
