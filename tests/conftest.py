@@ -93,11 +93,14 @@ def stack(broker: str, topic_prefix: str, tmp_path: Path, request: pytest.Fixtur
     (`@pytest.mark.breaks_rules("one start", reason="…")`).
     """
     started: list[Stack] = []
+    revive: list[Installation] = []
 
     def start(**options: object) -> Stack:
         folder = tmp_path / f"stack-{len(started)}"
         one = Stack(folder, **{"bootstrap_servers": broker, "topic_prefix": topic_prefix, **options})  # type: ignore[arg-type]
         started.append(one)
+        if one.has_own_broker:
+            revive.append(request.getfixturevalue("installation"))
         one.wait_ready()
         return one
 
@@ -106,4 +109,4 @@ def stack(broker: str, topic_prefix: str, tmp_path: Path, request: pytest.Fixtur
     finally:
         for one in reversed(started):
             one.stop()
-    assert_rules_hold(started, excused(request))
+    assert_rules_hold(started, excused(request), *revive[:1])

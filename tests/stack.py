@@ -66,11 +66,14 @@ class Stack:
         command += [part for url in app_urls for part in ("-u", url)]
         command += ["--retry-interval", str(retry_interval)] if retry_interval is not None else []
         command += [] if poll else ["--no-poll"]
-        self._topic_prefix = topic_prefix
+        self.topic_prefix = topic_prefix
         self._extra: list[Leashed] = []
         self.data_dirs = [self.data_dir]
         """Where local stores may be, those of further processes included."""
         self.has_own_broker = bootstrap_servers is None
+        self.was_ready = False
+        """All services were up once: from then on its topics are held to the rules, whatever becomes of it."""
+        self._known_servers = bootstrap_servers
         with self.log.open("ab") as log:
             self._dev = Leashed([*within, *command, *flags], log, self.environment)
 
@@ -86,14 +89,15 @@ class Stack:
 
     @property
     def bootstrap_servers(self) -> str:
-        return str(self._ready()["bootstrap_servers"])
+        """Known as long as the broker is; one of its own tells when it is up."""
+        return self._known_servers or str(self._ready()["bootstrap_servers"])
 
     @property
     def kafka(self) -> KafkaSettings:
         """Settings by which a test reaches the same topics."""
         return KafkaSettings(
             kafka_bootstrap_servers=self.bootstrap_servers,
-            topic_prefix=self._topic_prefix,
+            topic_prefix=self.topic_prefix,
         )
 
     def pids(self) -> dict[str, int]:
@@ -112,6 +116,7 @@ class Stack:
         wait_until(lambda: self.is_ready() or self.exit_code() is not None, seconds, self.text)
         if self.exit_code() is not None:
             raise AssertionError(f"the stack ended with exit code {self.exit_code()}:\n{self.text()}")
+        self.was_ready = True
 
     def kill(self, service: str, signal_number: int = signal.SIGKILL) -> int:
         """Signal a service; its process id at that time."""

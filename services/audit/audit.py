@@ -8,30 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from ..errors import InvalidRegistration, UndecodableRecord
+from ..errors import InvalidRegistration, TopicMismatch, Unavailable, UndecodableRecord
 from ..functions.table import FunctionTable
 from ..kafka.partition_log import GroupOffsets, KafkaPartitionLog, LogRecord
 from ..kafka.schema_registry import wait_for_codec
+from ..kafka.topics import check_topics
 from ..messages.ids import RunId
 from ..messages.incoming import Arrival, IncomingEvents
 from ..messages.keys import OWNER_HEADER
 from ..messages.records import App, DeadLetter, Function, StartRun
 from ..settings import KafkaSettings
 from . import ends, local, waits
+from .backlog import Backlog
 from .changelog import ChangelogAudit
 from .findings import Findings
 from .starts import StartsAudit
 from .stores import LocalStore, stores_of
+from .timers import TimersAudit, without_own
 from .waits import WaitsAudit
 
 #: Between the two looks at what was found.
 CONFIRM_SECONDS = 3.0
-#: A changelog's run that is purged may have vanished without a trace after this long.
-PURGE_MS = 24 * 3600 * 1000
+#: A broker that has just come up answers before it knows its groups again: it is asked for so long.
+COORDINATOR_SECONDS = 15.0
+#: Ended runs and marks of deduplication are kept for a day: what is asked for its run must be well within it.
+ASKED_MS = 12 * 3600 * 1000
 
 
 def audit(
@@ -41,10 +46,13 @@ def audit(
     history: ends.Shown | None = None,
     confirm_seconds: float = CONFIRM_SECONDS,
 ) -> Findings:
-    """Look at everything; look again at what was found. `Unavailable` when the topics cannot be read to their end.
+    """Look at everything; look again at what was found. `Unavailable` when the topics cannot be read to their end,
+    `TopicMismatch` when they have another shape than the settings say: what is read would be a part, and wrong.
 
     `data_dirs` are those of executors and matchers, whose local stores are held against the topics.
     """
+    if problems := check_topics(settings):
+        raise TopicMismatch("; ".join(problems))
     first = _look(settings, data_dirs, say, history)
     if first.clean:
         return first
@@ -77,6 +85,7 @@ class _Look:
         self._data_dirs = data_dirs
         self._history = history
         self._say = say
+        self._now = int(time.time() * 1000)  # as of before anything is read: what is late now was so then
         self._codec, schemas = asyncio.run(wait_for_codec(settings))
         self._incoming = IncomingEvents(self._codec, schemas)
 
@@ -84,9 +93,8 @@ class _Look:
         found = Findings()
         matched = self._matched()
         changelogs = [self._changelog(partition, found) for partition in range(self._topics.run_partitions)]
-        now = int(time.time() * 1000)
         for changelog in changelogs:
-            found.merge(changelog.finish(now))
+            found.merge(changelog.finish(self._now))
             if self._history is not None:
                 found.merge(ends.compare(changelog.ended, self._history))
         self._say("checking what came of the events")
@@ -97,56 +105,74 @@ class _Look:
         return found
 
     def _matched(self) -> dict[tuple[str, int], int]:
-        """How far the matcher has acknowledged each partition of the event topics."""
+        """How far the matcher has acknowledged each partition of the event topics; 0 where it has not."""
         offsets = GroupOffsets(self._settings, f"{self._settings.topic_prefix}matcher")
         names = (self._topics.events, self._topics.internal_events)
-        try:
-            return offsets.read([(name, p) for name in names for p in range(self._topics.event_partitions)])
-        finally:
-            offsets.close()
+        places = [(name, p) for name in names for p in range(self._topics.event_partitions)]
+        give_up = time.monotonic() + COORDINATOR_SECONDS
+        with closing(offsets):
+            while True:
+                try:
+                    return dict.fromkeys(places, 0) | offsets.read(places)
+                except Unavailable:
+                    if time.monotonic() > give_up:
+                        raise
+                    time.sleep(0.2)
 
     def _changelog(self, partition: int, found: Findings) -> ChangelogAudit:
         self._say(f"reading the changelog of partition {partition}")
+        found.checked["partitions"] += 1
         stores = stores_of(self._data_dirs, self._topics.prefix, "state", partition)
         changelog = ChangelogAudit(partition, self._codec, folding=bool(stores))
+        timers = TimersAudit(partition, self._codec)
         for record in self._read(self._topics.run_state, partition):
             while stores and record.offset > stores[0].offset:
-                found.merge(local.compare(partition, changelog.folded, stores.pop(0).pairs))
+                found.merge(local.compare(partition, changelog.folded, timers.passed(stores.pop(0).pairs)))
             changelog.take(record.offset, record.key or b"", record.value, _owner(record))
         for store in stores:
-            found.merge(local.compare(partition, changelog.folded, store.pairs))
+            found.merge(local.compare(partition, changelog.folded, timers.passed(store.pairs)))
+        found.merge(timers.findings)
         changelog.folded.clear()
         return changelog
 
     def _starts(self, changelogs: list[ChangelogAudit], matched: dict[tuple[str, int], int]) -> Findings:
-        commanded, lost = self._commands(changelogs)
+        dead = self._dead_letters()
+        commanded, lost = self._commands(changelogs, dead)
         started: set[RunId] = set(commanded)
         for changelog in changelogs:
             started |= changelog.started | changelog.purged
         marks = {key for changelog in changelogs for key in changelog.deduplicated}
-        starts = StartsAudit(self._table(), self._incoming, started, marks, self._dead_letters())
-        for (topic, partition), end in matched.items():
-            for record in self._read(topic, partition, end):
-                starts.take(_arrival(topic, partition, record), topic == self._topics.internal_events)
+        since = self._now - ASKED_MS
+        starts = StartsAudit(self._table(), self._incoming, started, marks, dead, since)
+        for (topic, partition), taken in matched.items():
+            backlog = Backlog("every event is taken", topic, partition, taken, self._now)
+            for record in self._read(topic, partition):
+                if backlog.take(record.offset, record.timestamp):
+                    starts.take(_arrival(topic, partition, record), topic == self._topics.internal_events)
+            starts.findings.merge(backlog.findings())
         starts.findings.merge(lost)
         return starts.findings
 
-    def _commands(self, changelogs: list[ChangelogAudit]) -> tuple[set[RunId], Findings]:
-        """Runs with a start command; those whose owner has taken it must have begun."""
-        findings, commanded = Findings(), set[RunId]()
-        since = int(time.time() * 1000) - PURGE_MS // 2
+    def _commands(
+        self, changelogs: list[ChangelogAudit], dead: Container[tuple[str, int, int]]
+    ) -> tuple[set[RunId], Findings]:
+        """Runs with a start command; one that its owner has taken has left a run, a mark or a dead letter."""
+        findings, commanded, topic = Findings(), set[RunId](), self._topics.run_steps
         for partition, changelog in enumerate(changelogs):
-            began = changelog.started | changelog.purged
-            for record in self._read(self._topics.run_steps, partition):
+            backlog = Backlog("every command is taken", topic, partition, changelog.applied + 1, self._now)
+            for record in self._read(topic, partition):
+                taken = backlog.take(record.offset, record.timestamp)
                 command = self._decoded(record)
                 if not isinstance(command, StartRun):
                     continue
                 commanded.add(command.run_id)
                 findings.checked["start commands"] += 1
-                taken = record.offset <= changelog.applied and record.timestamp >= since
-                if taken and command.dedupe_key is None and command.run_id not in began:
-                    place = f"{self._topics.run_steps}/{partition}@{record.offset}"
+                asked = taken and record.timestamp >= self._now - ASKED_MS
+                asked = asked and (topic, partition, record.offset) not in dead
+                if asked and not changelog.knows(command):
+                    place = f"{topic}/{partition}@{record.offset}"
                     findings.add("every command is applied", command.run_id, f"its start at {place} has left no run")
+            findings.merge(backlog.findings())
         return commanded, findings
 
     def _registered_waits(self, found: Findings) -> set[str]:
@@ -160,6 +186,7 @@ class _Look:
                 table.take(record.key or b"", record.value)
             for store in stores:
                 found.merge(_against(partition, table, store))
+            found.merge(table.unreadable(partition))
             registered |= table.registered
         return registered
 
@@ -191,7 +218,7 @@ class _Look:
 
 
 def _against(partition: int, table: WaitsAudit, store: LocalStore) -> Findings:
-    return local.compare(partition, table.folded, store.pairs, "waits are the fold", table.undecided)
+    return local.compare(partition, table.folded, without_own(store.pairs), "waits are the fold", table.undecided)
 
 
 def _owner(record: LogRecord) -> bytes | None:

@@ -13,12 +13,16 @@ from ..errors import UndecodableRecord
 from ..messages import keys
 from ..messages.codec import Codec
 from ..messages.ids import JobId, RunId
-from ..messages.records import JobScheduled, OffsetApplied, RunEnded, RunStarted, StepFinished
+from ..messages.records import JobScheduled, OffsetApplied, RunEnded, RunStarted, StartRun, StepFinished
 from .findings import Findings, Rule
 
-#: A job this late is not only in a queue.
+#: A timer, an event or a command this late is not only in a queue.
 LATE_MS = 120_000
+#: A call may be under way for hours, and wait for an app that is away; not for a day.
+LATE_CALL_MS = 24 * 3600 * 1000
 _OF_RUNS = frozenset((b"run", b"job", b"step", b"progress", b"end"))
+#: Keys that begin so are a store's own: it takes none of them from a changelog.
+_LOCAL = b"\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class ChangelogAudit:
         self.purged: set[RunId] = set()
         self.deduplicated: set[bytes] = set()
         """Keys of deduplication marks."""
+        self.expired: set[bytes] = set()
+        """Keys of deduplication marks that are removed."""
         self.jobs: dict[RunId, dict[JobId, LiveJob]] = {}
         self.folded: dict[bytes, bytes] = {}
         """Digest of the last value of each key."""
@@ -64,17 +70,18 @@ class ChangelogAudit:
             self._taken_over(place, owner)
         if value is None:
             self.folded.pop(key, None)
-            self._removed(key)
-            return
-        if self._folding:
+        elif self._folding and key[:1] > _LOCAL:
             self.folded[key] = digest(value)
         kind = keys.kind_of(key)
-        if kind == b"dedupe":
+        if kind == b"dedupe" and value is None:
+            self.deduplicated.discard(key)
+            self.expired.add(key)
+        elif kind == b"dedupe":
             self.deduplicated.add(key)
-        elif kind == keys.OFFSET:
+        elif kind == keys.OFFSET and value is not None:
             self._offset(place, value)
         elif kind in _OF_RUNS:
-            self._of_run(place, key, value)
+            self._with_run(place, key, value)
 
     def finish(self, now: int) -> Findings:
         """Judge what is alive; to be called after the last record."""
@@ -87,7 +94,8 @@ class ChangelogAudit:
             if not any(job.kind != "cancel" for job in jobs.values()):
                 self.findings.add("alive", run, "has not ended and has neither work nor a timer nor a wait")
             for job_id, job in jobs.items():
-                if job.kind not in ("call", "request") and job.due_at < now - LATE_MS:
+                patience = LATE_CALL_MS if job.kind in ("call", "request") else LATE_MS
+                if job.due_at < now - patience:
                     late = (now - job.due_at) // 1000
                     self.findings.add("on time", f"{run}/{job_id}", f"was due {late} s ago and has not been taken")
         return self.findings
@@ -101,17 +109,40 @@ class ChangelogAudit:
             if job.wait_key
         }
 
+    def knows(self, command: StartRun) -> bool:
+        """Whether a start command that was taken has left its run, or a mark that another run was begun for it.
+
+        A mark may have been removed since the command was taken.
+        """
+        if command.run_id in self.started or command.run_id in self.purged:
+            return True
+        mark = keys.dedupe_key(command.function, command.dedupe_key or "")
+        return command.dedupe_key is not None and (mark in self.deduplicated or mark in self.expired)
+
     def _offset(self, place: str, value: bytes) -> None:
-        applied = self._codec.decode_as(OffsetApplied, value).offset
+        try:
+            applied = self._codec.decode_as(OffsetApplied, value).offset
+        except UndecodableRecord as error:
+            self.findings.add("decodable", place, str(error))
+            return
         if applied < self.applied:
             message = f"commands were applied up to {self.applied} before, and now up to {applied}: two wrote at once"
             self.findings.add("one owner", place, message)
         self.applied = max(self.applied, applied)
 
-    def _of_run(self, place: str, key: bytes, value: bytes) -> None:
-        run = keys.run_of(key)
+    def _with_run(self, place: str, key: bytes, value: bytes | None) -> None:
+        named = _named(key)
+        if named is None:
+            if value is not None:  # a tombstone is how such a record is removed
+                self.findings.add("decodable", place, f"the key {key[:200]!r} is none of a run")
+        elif value is None:
+            self._removed(key, *named)
+        else:
+            self._of_run(place, named[0], key, value)
+
+    def _of_run(self, place: str, run: RunId, key: bytes, value: bytes) -> None:
         if run not in self.started and keys.kind_of(key) != b"run":
-            self._orphans.setdefault(run, f"{key.decode(errors='replace')} was written at {place}")
+            self._orphans.setdefault(run, f"{key.decode()} was written at {place}")
         if run in self.ended:
             self.findings.add("nothing after the end", run, f"{key.decode()} was written at {place}, behind the end")
         try:
@@ -141,27 +172,23 @@ class ChangelogAudit:
             case _:
                 pass
 
-    def _removed(self, key: bytes) -> None:
+    def _removed(self, key: bytes, run: RunId, rest: str) -> None:
         match keys.kind_of(key):
-            case b"dedupe":
-                self.deduplicated.discard(key)
             case b"step":
-                self._steps.get(keys.run_of(key), set()).discard(key)
+                self._steps.get(run, set()).discard(key)
             case b"job":
-                run, job = key.decode().split("/", 2)[1:]
-                jobs = self.jobs.get(RunId(run), {})
-                jobs.pop(JobId(job), None)
+                jobs = self.jobs.get(run, {})
+                jobs.pop(JobId(rest), None)
                 if not jobs:
-                    self.jobs.pop(RunId(run), None)
+                    self.jobs.pop(run, None)
             case b"run":
-                run_id = keys.run_of(key)
-                self.started.discard(run_id)
-                self._steps.pop(run_id, None)
-                self._orphans.pop(run_id, None)
-                self.purged.add(run_id)
+                self.started.discard(run)
+                self._steps.pop(run, None)
+                self._orphans.pop(run, None)
+                self.purged.add(run)
             case b"end":
-                self.ended.pop(keys.run_of(key), None)
-                self._orphans.pop(keys.run_of(key), None)
+                self.ended.pop(run, None)
+                self._orphans.pop(run, None)
             case _:
                 pass
 
@@ -177,6 +204,17 @@ class ChangelogAudit:
     def _once(self, rule: Rule, about: str, place: str, again: bool) -> None:
         if again:
             self.findings.add(rule, about, f"was written once more at {place}")
+
+
+def _named(key: bytes) -> tuple[RunId, str] | None:
+    """The run that a key names, and which job or step of it; None when no release of ours writes such a key."""
+    try:
+        kind, *names = key.decode().split("/", 2)
+    except UnicodeDecodeError:
+        return None
+    if len(names) != (2 if kind in ("job", "step") else 1) or not names[0]:
+        return None
+    return RunId(names[0]), "".join(names[1:])
 
 
 def digest(value: bytes) -> bytes:

@@ -28,14 +28,19 @@ class StartsAudit:
         started: Container[RunId],
         deduplicated: Container[bytes],
         dead: Container[tuple[str, int, int]],
+        since: int,
     ) -> None:
-        """`started`: runs with a start command or a start; `dead`: topic, partition and offset of dead letters."""
+        """`started`: runs with a start command or a start; `dead`: topic, partition and offset of dead letters.
+
+        Events from before `since` (ms) are not asked for their runs, which may have been purged without a trace.
+        """
         self.findings = Findings()
         self._table = table
         self._incoming = incoming
         self._started = started
         self._deduplicated = deduplicated
         self._dead = dead
+        self._since = since
         self._conditions = Conditions()
 
     def take(self, arrival: Arrival, internal: bool) -> None:
@@ -48,6 +53,9 @@ class StartsAudit:
             self.findings.checked["undecodable events"] += 1
             if (arrival.topic, arrival.partition, arrival.offset) not in self._dead:
                 self.findings.add("nothing is dropped", place, f"is no event and no dead letter: {error}")
+            return
+        if arrival.timestamp < self._since:
+            self.findings.checked["events too old to ask"] += 1
             return
         content = EventContent(event)
         checked: set[FunctionKey] = set()

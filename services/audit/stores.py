@@ -18,7 +18,7 @@ class LocalStore:
     offset: int
     """How far it has folded its topic."""
     pairs: Iterator[tuple[bytes, bytes]]
-    """Everything in it that comes from the topic; to be read once."""
+    """Everything in it, its own keys first; to be read once."""
 
 
 def stores_of(data_dirs: Sequence[Path], topic_prefix: str, kind: Kind, partition: int) -> list[LocalStore]:

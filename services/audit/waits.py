@@ -21,20 +21,32 @@ class WaitsAudit:
         self.folded: dict[bytes, bytes] = {}
         """Digest of the last value of each key."""
         self.undecided: set[bytes] = set()
-        """Keys under which something lies that is no wait: a dead letter, which a table may have taken or not."""
+        """Keys under which something lay that is no wait: a dead letter, which a table may have taken or not."""
+        self.poison: set[bytes] = set()
+        """Those of them under which it lies still."""
         self._codec = codec
 
     def take(self, key: bytes, value: bytes | None) -> None:
         """The next committed record."""
         name = key.decode("utf-8", "replace")
+        self.registered.discard(name)
+        self.poison.discard(key)
         if value is None:
-            self.registered.discard(name)
             self.folded.pop(key, None)
             return
-        self.registered.add(name)
         self.folded[key] = digest(value)
-        if not self._is_wait(key, value):
+        if self._is_wait(key, value):
+            self.registered.add(name)
+        else:
             self.undecided.add(key)
+            self.poison.add(key)
+
+    def unreadable(self, partition: int) -> Findings:
+        """What lies on the topic and is no wait; to be called after the last record."""
+        found = Findings()
+        for key in self.poison:
+            found.add("decodable", f"waits/{partition}, {key[:200]!r}", "what lies under this key is no wait")
+        return found
 
     def _is_wait(self, key: bytes, value: bytes) -> bool:
         try:

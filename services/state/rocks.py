@@ -297,7 +297,8 @@ class RocksStore:
 
 
 def read_pairs(path: Path) -> tuple[int, Iterator[tuple[bytes, bytes]]]:
-    """The changelog offset of a partition's folder and its pairs without the local ones, as they are on disk.
+    """The changelog offset of a partition's folder and its pairs, as they are on disk, in the order of their keys: the
+    store's own, which begin with a zero byte, come first.
 
     May be used while another process owns the folder; `Unavailable` when it cannot be read.
     """
@@ -312,6 +313,6 @@ def read_pairs(path: Path) -> tuple[int, Iterator[tuple[bytes, bytes]]]:
 
 def _pairs_of(database: Rdict) -> Iterator[tuple[bytes, bytes]]:
     for key, value in database.items():
-        if isinstance(key, bytes) and key and not key.startswith(b"\0"):
+        if isinstance(key, bytes) and key != _APPLIED:
             yield key, value
     database.close()

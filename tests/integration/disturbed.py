@@ -298,7 +298,10 @@ class World:
         found = audit(self.kafka)
         assert found.problems == []
         assert found.completed() == self.ended
-        assert list(audit_topics(self.kafka, (), lambda _: None).lines()) == []
+        looked = audit_topics(self.kafka, self._data_dirs(), lambda _: None)
+        assert list(looked.lines()) == []
+        assert looked.checked["stored records"] > 0
+        assert looked.checked["timers"] > 0
         assert [name for name, service in self.services.items() if service.has_ended()] == []
         self.is_sound = True
 
@@ -315,6 +318,10 @@ class World:
         self.app.stop()
         for line in self.lines.values():
             line.stop()
+
+    def _data_dirs(self) -> list[Path]:
+        """Of those who keep a local store: also what a zombie has folded is the fold."""
+        return [self.folder / name for name in ("matcher", *EXECUTORS)]
 
     def _is(self, member: MemberDescription, service: str) -> bool:
         address = self.services[service].text().partition("answers on ")[2].split()[0]

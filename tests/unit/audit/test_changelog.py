@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from penstock.audit.changelog import LATE_MS, ChangelogAudit
+import pytest
+
+from penstock.audit.changelog import LATE_CALL_MS, LATE_MS, ChangelogAudit
 from penstock.messages import keys
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, JobId, RunId, StepId
 from penstock.messages.records import (
+    EventDeduplicated,
     JobScheduled,
     OffsetApplied,
     Record,
     RunEnded,
     RunStarted,
+    StartRun,
     StepFinished,
 )
 
@@ -99,6 +104,26 @@ def test_a_timer_that_nobody_takes_is_found() -> None:
     assert rules([START, WORK], T0 + 100 * LATE_MS) == []
 
 
+def test_a_call_that_is_due_for_a_day_is_found() -> None:
+    """None takes as long, and an app that is away is given up before."""
+    assert rules([START, WORK], T0 + LATE_CALL_MS) == []
+    assert rules([START, WORK], T0 + LATE_CALL_MS + 1) == ["on time"]
+
+
+def test_a_start_that_was_taken_has_left_its_run_or_another_for_the_same_event() -> None:
+    """A command with an event's own id is no excuse by itself."""
+    plain = StartRun(RUN, FunctionKey("a/f"), ("{}",), ("e",), T0)
+    own_id = replace(plain, dedupe_key="e")
+    mark = keys.dedupe_key(FunctionKey("a/f"), "e")
+    by_another: Entry = (mark, EventDeduplicated(FunctionKey("a/f"), "e", RunId("other"), T0))
+    assert not audited([]).knows(plain)
+    assert not audited([by_another]).knows(plain)
+    assert not audited([]).knows(own_id)
+    assert audited([START]).knows(plain)
+    assert audited([by_another]).knows(own_id)
+    assert audited([by_another, (mark, None)]).knows(own_id)
+
+
 def test_an_applied_offset_never_goes_back() -> None:
     """An owner that was fenced and wrote nevertheless would write the offset that it knew."""
     offsets: list[Entry] = [(keys.OFFSET, OffsetApplied(n)) for n in (3, 7, 7, 5)]
@@ -148,3 +173,32 @@ def test_what_cannot_be_decoded_is_found() -> None:
     audit = ChangelogAudit(0, CODEC)
     audit.take(0, keys.run_key(RUN), b"junk")
     assert [finding.rule for finding in audit.findings.kept] == ["decodable"]
+
+
+@pytest.mark.parametrize(
+    "key", [b"job", b"run/", b"job/x", b"job//x", b"step/\xff/x", b"step/x", b"end/x/y", keys.OFFSET, keys.end_key(RUN)]
+)
+def test_poison_is_found_and_what_lies_around_it_is_judged(key: bytes) -> None:
+    """Keys that name no run, and values that are none: told by their place, and no reason to stop."""
+    audit = ChangelogAudit(3, CODEC)
+    audit.take(0, keys.run_key(RUN), CODEC.encode(STARTED))
+    audit.take(1, key, b"x")
+    audit.take(2, keys.run_key(RUN), CODEC.encode(STARTED))
+    found = [(finding.rule, finding.about) for finding in audit.findings.kept]
+    assert found == [("decodable", "run-state/3@1"), ("one start", RUN)]
+
+
+def test_removing_poison_is_no_poison() -> None:
+    """A tombstone under a key that names no run is how the record is got rid of."""
+    audit = ChangelogAudit(0, CODEC)
+    for offset, key in enumerate((b"job", b"step/\xff/x", keys.OFFSET, b"dedupe", b"")):
+        audit.take(offset, key, None)
+    assert audit.findings.clean
+
+
+def test_keys_that_stores_keep_for_themselves_are_none_of_the_fold() -> None:
+    """A store takes no such record from the changelog, so it is not missed there."""
+    audit = ChangelogAudit(0, CODEC)
+    for offset, key in enumerate((b"", b"\0", b"\0t\xff", b"\x01")):
+        audit.take(offset, key, b"x")
+    assert list(audit.folded) == [b"\x01"]

@@ -37,8 +37,9 @@ def rules(
     started: set[RunId] | None = None,
     marks: set[bytes] | None = None,
     dead: set[tuple[str, int, int]] | None = None,
+    since: int = T0,
 ) -> list[str]:
-    audit = StartsAudit(functions or table(), INCOMING, started or set(), marks or set(), dead or set())
+    audit = StartsAudit(functions or table(), INCOMING, started or set(), marks or set(), dead or set(), since)
     audit.take(each, internal=False)
     return [finding.rule for finding in audit.findings.kept]
 
@@ -72,3 +73,9 @@ def test_what_is_no_event_must_be_a_dead_letter() -> None:
     junk = arrival(value=b"junk")
     assert rules(junk) == ["nothing is dropped"]
     assert rules(junk, dead={("events", 0, 7)}) == []
+
+
+def test_an_event_whose_run_may_be_purged_is_not_asked_for_it() -> None:
+    """Events are kept for a month, runs that ended for a day; what is no event must be a dead letter all the same."""
+    assert rules(arrival(), since=T0 + 1) == []
+    assert rules(arrival(value=b"junk"), since=T0 + 1) == ["nothing is dropped"]

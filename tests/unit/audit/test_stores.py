@@ -9,12 +9,13 @@ from penstock.state.rocks import RocksStore
 
 
 def test_the_store_that_is_furthest_behind_comes_first(tmp_path: Path) -> None:
-    """So that one pass over the topic meets each at its own offset; folders without the partition have none."""
+    """So that one pass over the topic meets each at its own offset; folders without the partition have none.
+    A store's own keys come before the others."""
     for name, offset in (("a", 9), ("b", 4)):
         partition = RocksStore(tmp_path / name / "state" / "t").open(1)
-        partition.apply([(b"k", name.encode())], offset, 0)
+        partition.apply([(b"k", name.encode()), (b"\0t", b"")], offset, 0)
         partition.close()
     found = stores_of([tmp_path / "a", tmp_path / "b", tmp_path / "c"], "t.", "state", 1)
     assert [store.offset for store in found] == [4, 9]
-    assert [dict(store.pairs) for store in found] == [{b"k": b"b"}, {b"k": b"a"}]
+    assert [list(store.pairs) for store in found] == [[(b"\0t", b""), (b"k", value)] for value in (b"b", b"a")]
     assert stores_of([tmp_path / "a"], "t.", "waits", 1) == []

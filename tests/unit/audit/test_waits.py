@@ -26,6 +26,15 @@ def test_the_topic_is_folded_by_key() -> None:
     assert (gone.registered, gone.folded) == (set(), {})
 
 
+def test_what_is_no_wait_is_unreadable_and_nobodys_registration() -> None:
+    """Until it is removed, or a wait lies under its key."""
+    topic = folded((KEY, VALUE), (b"\xff/odd", b"junk"), (b"ab/r/j", VALUE))
+    assert topic.registered == {KEY.decode()}
+    found = [(finding.rule, finding.about) for finding in topic.unreadable(2).kept]
+    assert sorted(found) == [("decodable", r"waits/2, b'\xff/odd'"), ("decodable", "waits/2, b'ab/r/j'")]
+    assert folded((b"\xff/odd", b"junk"), (b"\xff/odd", None), (KEY, b"junk"), (KEY, VALUE)).unreadable(2).clean
+
+
 def test_a_table_that_differs_from_the_topic_is_found() -> None:
     """But for what is no wait: whether a table has taken that is undecided."""
     topic = folded((KEY, VALUE), (b"zz/odd", b"junk"))
