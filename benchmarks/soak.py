@@ -10,6 +10,8 @@ included. Exit code 1 when something has grown, is left over, was lost or was no
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sqlite3
 import stat
 import sys
@@ -25,7 +27,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -33,6 +35,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from penstock.audit.audit import audit
 from penstock.audit.findings import Findings
 from penstock.cli.cluster import Cluster
+from penstock.errors import Unavailable
 from penstock.kafka.probe import admin_client
 from penstock.settings import KafkaSettings
 
@@ -148,7 +151,8 @@ def main() -> int:
     except StackFailed as error:
         print(error)
         return 1
-    page = "\n".join(lines)
+    command = shlex.join(["python", "-m", "benchmarks.soak", *sys.argv[1:]])
+    page = "\n".join([lines[0], "", "```", command, "```", *lines[1:]])
     print(page)
     if options.report is not None:
         options.report.write_text(f"{page}\n", "utf-8")
@@ -292,10 +296,20 @@ def take_samples(
     seconds: float, pids: Mapping[str, int], data: Path, lags: Lags, under_way: Callable[[], float]
 ) -> Samples:
     samples: Samples = defaultdict(list)
+    measures: tuple[Callable[[], Iterable[tuple[str, float]]], ...] = (
+        lambda: of_processes(pids),
+        lambda: of_disk(data),
+        lags,
+        lambda: [("runs under way", under_way())],
+    )
     began = time.monotonic()
     while (now := time.monotonic() - began) < seconds:
-        for name, value in (*of_processes(pids), *of_disk(data), *lags(), ("runs under way", under_way())):
-            samples[name].append((now, value))
+        for measure in measures:
+            try:
+                for name, value in measure():
+                    samples[name].append((now, value))
+            except (Unavailable, KafkaException, httpx.HTTPError) as error:
+                print(f"a sample is missing: {error}", flush=True)
         time.sleep(SAMPLE_SECONDS)
     return samples
 
@@ -415,7 +429,8 @@ def report(
         *([f"**Verdict: bad.** {'; '.join(bad)}."] if bad else ["**Verdict: good.**"]),
         "",
         f"{sender.accepted:,} runs of a mix of {', '.join(f'{share} % {name}' for name, share in MIX.items())}; "
-        f"retention cleared something away {cleared(every)} times. {facts['cores']} cores, Python {facts['Python']}.",
+        f"retention cleared something away {cleared(every)} times. {facts['cores']} cores, "
+        f"Python {facts['Python']}, load average at the end {os.getloadavg()[0]:.1f}.",
         *([] if whole else [f"Topics and the broker are judged from {MINUTES_FOR_TOPICS:g} minutes on."]),
         f"The audit afterwards looked at {looked or 'nothing'}.",
         "",
