@@ -5,7 +5,8 @@
 Two each of ingest, matcher and executor, one history and one replayer, on a broker of their own, as one would run them
 in production: whatever ends is started again by the benchmark, with the files that it left. Half of the events come by
 HTTP, to either ingest and then to the other when that one is away; half are written to Kafka as plain JSON. Each starts
-a run of three steps, each of which takes a while.
+a run of three steps, each of which takes a while. What is asked of a fail-over stands in `asked.py`; exit code 1 when
+any of it was missed.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -48,9 +49,10 @@ from penstock.runs.turn import Rules
 from penstock.settings import KafkaSettings
 from penstock.state.memory import MemoryStore
 
-from . import machine
+from . import asked, machine
 from .app import APP, event_name
-from .timings import Run, percentile, spread, timeline
+from .outcome import Kind, Outcome, Restored, gaps_of
+from .timings import percentile, timeline
 from .trace import Call, Sent, read_calls
 from .waits import broker
 
@@ -75,10 +77,11 @@ class Service:
     def __init__(self, name: str, folder: Path, environment: dict[str, str]) -> None:
         self.name = name
         self.log = folder / "log"
+        self.data_dir = folder / "data"
         self._kind = name.partition("-")[0]
-        self._environment = os.environ | environment | {"PENSTOCK_DATA_DIR": str(folder / "data")}
+        self._environment = os.environ | environment | {"PENSTOCK_DATA_DIR": str(self.data_dir)}
         self._process: subprocess.Popen[bytes] | None = None
-        (folder / "data").mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
         """Return when it says that it is ready."""
@@ -122,6 +125,10 @@ class Installation:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.ports[0]}"
+
+    def data_dirs(self) -> list[Path]:
+        """Where there are local stores, also those of partitions that have moved on."""
+        return [each.data_dir for name, each in self.services.items() if name.startswith(("executor", "matcher"))]
 
 
 @contextmanager
@@ -213,46 +220,6 @@ class Load:
             time.sleep(0.0 if attempt == 0 else 0.05)
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """How long a run waited for its next call: the first since its event was due, others since a step's end."""
-
-    since: int
-    until: int
-
-    def after(self, moment: int) -> int:
-        """The part of it that lies behind a moment."""
-        return self.until - max(self.since, moment)
-
-
-def gaps_of(run: Run) -> list[Gap]:
-    ends = sorted([run.sent, *run.answered.values()])
-    return [Gap(since, until) for since, until in zip(ends, sorted(run.received.values()), strict=False)]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What happened to the runs of one phase."""
-
-    name: str
-    runs: int = 0
-    lost: int = 0
-    repeated: int = 0
-    findings: list[str] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    moments: list[tuple[str, int, int]] = field(default_factory=list)
-    """What was done, from when to when."""
-
-    def gaps_in(self, place: int) -> list[Gap]:
-        """The waits that touch the time of a moment; to the calm before and after only those wholly in it."""
-        _, begin, end = self.moments[place]
-        if place == 0:
-            return [gap for gap in self.gaps if gap.until <= end]
-        if place == len(self.moments) - 1:
-            return [gap for gap in self.gaps if gap.since >= begin]
-        return [gap for gap in self.gaps if gap.until > begin and gap.since < end]
-
-
 class Bench:
     """Phases on one installation."""
 
@@ -264,15 +231,19 @@ class Bench:
         self._next = 0
 
     def warm_up(self) -> None:
-        self._measure("warm-up", lambda outcome: time.sleep(5))
+        self._measure("warm-up", "warm-up", lambda outcome: time.sleep(5))
 
     def kill(self) -> Outcome:
         """kill -9 of one of two executors; it comes back when its runs have gone on elsewhere."""
-        return self._measure("kill -9 of an executor", lambda outcome: self._ended(outcome, signal.SIGKILL, 12.0))
+        return self._measure(
+            "kill", "kill -9 of an executor", lambda outcome: self._ended(outcome, signal.SIGKILL, 12.0)
+        )
 
     def stop(self) -> Outcome:
         """SIGTERM of one of two executors; it comes back a little later."""
-        return self._measure("SIGTERM of an executor", lambda outcome: self._ended(outcome, signal.SIGTERM, 5.0))
+        return self._measure(
+            "stop", "SIGTERM of an executor", lambda outcome: self._ended(outcome, signal.SIGTERM, 5.0)
+        )
 
     def rolling(self) -> Outcome:
         """Every process is restarted, one after the other."""
@@ -281,7 +252,7 @@ class Bench:
             for name in self._installed.services:
                 self._restart(outcome, name, signal.SIGTERM, 0.0)
 
-        return self._measure("rolling restart", work)
+        return self._measure("rolling", "rolling restart", work)
 
     def _ended(self, outcome: Outcome, number: signal.Signals, away_seconds: float) -> None:
         self._restart(outcome, "executor-1", number, away_seconds)
@@ -300,8 +271,8 @@ class Bench:
         what = f"{name} comes back" if away_seconds else f"{name} (ended in {stopping:.1f} s)"
         outcome.moments.append((what, began, time.monotonic_ns()))
 
-    def _measure(self, name: str, work: Callable[[Outcome], None]) -> Outcome:
-        outcome = Outcome(name)
+    def _measure(self, kind: Kind, name: str, work: Callable[[Outcome], None]) -> Outcome:
+        outcome = Outcome(kind, name)
         self._calls()
         load, began = Load(self._installed, self._rate, self._next), time.monotonic_ns()
         time.sleep(self._calm_seconds)
@@ -320,26 +291,16 @@ class Bench:
         seen = timeline(sent, calls)
         outcome.runs, outcome.lost, outcome.repeated = len(sent), len(sent) - seen.ended, seen.repeated_calls
         outcome.gaps = [gap for run in seen.runs for gap in gaps_of(run)]
-        outcome.findings = list(audit(self._installed.kafka, (), lambda _: None).lines())
+        found = audit(self._installed.kafka, self._installed.data_dirs(), lambda _: None)
+        outcome.findings, outcome.stored_records = list(found.lines()), found.checked["stored records"]
 
     def _wait_ended(self, count: int) -> None:
         deadline = time.monotonic() + END_SECONDS
-        while int(httpx.get(f"{self._app}/control/ended").text) < count and time.monotonic() < deadline:
+        while int(httpx.get(f"{self._app}/control/ended", timeout=60).text) < count and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _calls(self) -> list[Call]:
         return read_calls(httpx.get(f"{self._app}/control/calls", timeout=60).content)
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What an executor said about a partition that it took over."""
-
-    what: str
-    records: int
-    seconds: float
-    ready_seconds: float
-    """From the start of its process until it serves the partition."""
 
 
 def restore(kafka: KafkaSettings, folder: Path, records: int) -> list[Restored]:
@@ -356,7 +317,7 @@ def restore(kafka: KafkaSettings, folder: Path, records: int) -> list[Restored]:
             ready = time.monotonic() - began
             said = RESTORED.search(service.log.read_text("utf-8", "replace"))
             assert said is not None
-            found.append(Restored(what, int(said[1]), float(said[2]), ready))
+            found.append(Restored(what, more, int(said[1]), float(said[2]), ready))
             service.end()
     finally:
         service.end(signal.SIGKILL)
@@ -448,9 +409,12 @@ def _app(server: str, delay_ms: float) -> Iterator[str]:
         process.wait()
 
 
-def markdown(outcomes: Iterable[Outcome], restores: Sequence[Restored], command: str) -> str:
+def markdown(
+    outcomes: Sequence[Outcome], restores: Sequence[Restored], found: Sequence[asked.Answer], command: str
+) -> str:
     """The report."""
-    lines = ["# Fail-over", "", "```", command, "```", "", "| machine | |", "|---|---|"]
+    lines = ["# Fail-over", "", "```", command, "```", "", *asked.table(found), ""]
+    lines += ["| machine | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in machine.describe("two of each service").items()]
     lines += ["", f"load average at the end: {os.getloadavg()[0]:.1f}"]
     for outcome in outcomes:
@@ -462,8 +426,7 @@ def markdown(outcomes: Iterable[Outcome], restores: Sequence[Restored], command:
             "|---|---:|---:|---:|---:|",
         ]
         lines += [
-            f"| {each.what} | {each.records:,} | {each.seconds:.2f} |"
-            f" {each.records / max(each.seconds, 0.01):,.0f} | {each.ready_seconds:.2f} |"
+            f"| {each.what} | {each.records:,} | {each.seconds:.2f} | {each.a_second:,.0f} | {each.ready_seconds:.2f} |"
             for each in restores
         ]
     return "\n".join([*lines, "", EXPLANATION, ""])
@@ -474,11 +437,9 @@ def _section(outcome: Outcome) -> list[str]:
     lines = [f"## {outcome.name}", "", said + ("clean" if not outcome.findings else "; ".join(outcome.findings)), ""]
     lines += ["| | s | p50 ms | p99 ms | max ms | longest wait after it, s |", "|---|---:|---:|---:|---:|---:|"]
     for place, (what, begin, end) in enumerate(outcome.moments):
-        gaps = outcome.gaps_in(place)
-        found = spread(gap.until - gap.since for gap in gaps)
-        longest = max((gap.after(begin) for gap in gaps), default=0)
+        found = outcome.spread_in(place)
         if found is not None:
-            numbers = f"{found.p50:.0f} | {found.p99:.0f} | {found.max:.0f} | {longest / 1e9:.2f} |"
+            numbers = f"{found.p50:.0f} | {found.p99:.0f} | {found.max:.0f} | {outcome.longest_after(place):.2f} |"
             lines.append(f"| {what} | {(end - begin) / 1e9:.1f} | {numbers}")
     felt = sorted(gap.after(outcome.moments[1][1]) / 1e9 for gap in outcome.gaps_in(1))
     felt = [seconds for seconds in felt if seconds > 1.0]
@@ -494,10 +455,10 @@ that touch its time, the first and the last those that lie in it. *Repeated*: a 
 cause. Restores are as the executor logs them: fetching, folding and writing to RocksDB."""
 
 
-def main() -> None:
-    """Measure, print the report, and write it where `--report` says."""
+def main() -> int:
+    """Measure, print the report, and write it where `--report` says; 0 when all that is asked was kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--phases", default=",".join(PHASES), help=f"some of {','.join(PHASES)}")
+    parser.add_argument("--phases", type=_phases, default=PHASES, help=f"some of {','.join(PHASES)}")
     parser.add_argument("--rate", type=float, default=60.0, help="events a second")
     parser.add_argument("--delay-ms", type=float, default=100.0, help="how long each step takes")
     parser.add_argument("--calm-seconds", type=float, default=8.0, help="before and after")
@@ -506,30 +467,47 @@ def main() -> None:
     options = parser.parse_args()
     outcomes: list[Outcome] = []
     restores: list[Restored] = []
-    phases = options.phases.split(",")
+    failed = ""
+    try:
+        _measure(options, outcomes, restores)
+    except (Failed, httpx.HTTPError) as error:
+        print(failed := f"{type(error).__name__}: {error}")
+    found = asked.answers(outcomes, restores)
+    if failed:
+        found.insert(0, asked.Answer("all phases", "are measured", failed.splitlines()[0], False))
+    report = markdown(outcomes, restores, found, shlex.join(["python", "-m", "benchmarks.failover", *sys.argv[1:]]))
+    if options.report is not None:
+        options.report.write_text(report, "utf-8")
+    print(report)
+    return 0 if all(answer.good for answer in found) else 1
+
+
+def _measure(options: argparse.Namespace, outcomes: list[Outcome], restores: list[Restored]) -> None:
+    """Add what was measured, phase by phase: of a benchmark that breaks off the rest is known."""
     with ExitStack() as things:
         servers = things.enter_context(broker())
         folder = Path(things.enter_context(tempfile.TemporaryDirectory()))
-        if "restore" in phases:
+        if "restore" in options.phases:
             kafka = KafkaSettings(kafka_bootstrap_servers=servers, topic_prefix="restore.", run_partitions=1)
-            restores = restore(kafka, folder, options.restore_records)
+            restores += restore(kafka, folder, options.restore_records)
             print(*restores, sep="\n", flush=True)
-        if set(phases) - {"restore"}:
+        if set(options.phases) - {"restore"}:
             kafka = KafkaSettings(kafka_bootstrap_servers=servers, topic_prefix="failover.")
             installed = things.enter_context(installation(kafka, folder))
             app = things.enter_context(_app(installed.url, options.delay_ms))
             bench = Bench(installed, app, options.rate, options.calm_seconds)
             bench.warm_up()
-            for name in (name for name in PHASES[:-1] if name in phases):
+            for name in (name for name in PHASES[:-1] if name in options.phases):
                 outcomes.append(getattr(bench, name)())
                 print("\n".join(_section(outcomes[-1])), flush=True)
-    report = markdown(outcomes, restores, shlex.join(["python", "-m", "benchmarks.failover", *sys.argv[1:]]))
-    if options.report is not None:
-        options.report.write_text(report, "utf-8")
-    print(report)
-    if any(outcome.lost or outcome.findings for outcome in outcomes):
-        sys.exit(1)
+
+
+def _phases(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(PHASES):
+        raise argparse.ArgumentTypeError(f"no such phase: {', '.join(sorted(unknown))}")
+    return names
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

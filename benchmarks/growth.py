@@ -71,7 +71,8 @@ def fell(points: Sequence[tuple[float, float]]) -> int:
 
 def _risen(points: Sequence[tuple[float, float]]) -> float:
     times, values = zip(*points, strict=True)
-    return linear_regression(times, values).slope * (times[-1] - times[0])
+    gained: float = linear_regression(times, values).slope * (times[-1] - times[0])
+    return gained
 
 
 def _peaks_risen(points: Sequence[tuple[float, float]]) -> float:

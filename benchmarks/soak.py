@@ -2,12 +2,16 @@
 
 Retention is set to a minute or so, so that ended runs are purged, old events deleted, topics cut and compacted several
 times. Every few seconds memory, files, threads, sizes on disk and lags of consumers are taken; in the second half
-nothing may grow beyond the bounds that stand here. Exit code 1 when something does, or when runs were lost.
+nothing may grow beyond the bounds that stand here. After the load nothing runs any more, and files, connections,
+threads and memory must come back to where they were before it (`rest.py`); then everything is audited, local stores
+included. Exit code 1 when something has grown, is left over, was lost or was not measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sqlite3
 import stat
 import sys
@@ -15,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,16 +27,19 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
+from penstock.audit.audit import audit
+from penstock.audit.findings import Findings
 from penstock.cli.cluster import Cluster
+from penstock.errors import Unavailable
 from penstock.kafka.probe import admin_client
 from penstock.settings import KafkaSettings
 
-from . import machine
+from . import machine, rest
 from .__main__ import _app, _register
 from .app import RESUME, event_name
 from .growth import Bound, Kind, Series, Verdict, fell, judge, second_half, table
@@ -50,6 +57,14 @@ DRAIN_SECONDS = 60.0
 #: The broker looks at its retention every five minutes; a verdict on topics and on the broker's files and memory needs
 #: two such rounds in each half.
 MINUTES_FOR_TOPICS = 18.0
+#: After so long something must have been cleared away, or the soak shows nothing about what is.
+MINUTES_TO_CLEAR = 8.0
+MIN_POINTS = 4
+#: Idle connections to apps close after four seconds, those of a client library to the broker are kept.
+CALM_SECONDS = 10.0
+#: The longest that files and memory may take to come back; the broker's do with its next round of retention.
+COOL_DOWN_SECONDS = 60.0
+BROKER_COOL_DOWN_SECONDS = 420.0
 ENVIRONMENT = {
     "PENSTOCK_RETENTION_RUN_STATE_SECONDS": "60",
     "PENSTOCK_RETENTION_HISTORY_RUNS_SECONDS": "60",
@@ -66,6 +81,8 @@ MARK_MB = 250 / MIB
 BOUNDS: Mapping[str, tuple[str, Kind, Bound]] = {
     "memory": ("MB", "level", Bound(8, share=0.03)),
     "files": ("", "level", Bound(8)),
+    #: Segments of topics, which rounds of retention close.
+    "files of broker": ("", "sawtooth", Bound(24, share=0.15)),
     "threads": ("", "level", Bound(4)),
     "state": ("MB", "sawtooth", Bound(24, a_run=MARK_MB)),
     "state files": ("", "sawtooth", Bound(24)),
@@ -111,7 +128,8 @@ class Sender:
     def _send(self, client: httpx.Client, events: list[tuple[str, int]], counts: bool = False) -> None:
         if not events:
             return
-        body = [{"name": name, "data": {"n": n, "pad": "x" * 200}} for name, n in events]
+        # With ids of their own: the marks they leave tell the audit of runs that are long purged.
+        body = [{"name": name, "id": f"{name}-{n}", "data": {"n": n, "pad": "x" * 200}} for name, n in events]
         try:
             taken = client.post(f"{self.url}/e/bench", json=body).status_code == 200
         except httpx.HTTPError:
@@ -133,7 +151,8 @@ def main() -> int:
     except StackFailed as error:
         print(error)
         return 1
-    page = "\n".join(lines)
+    command = shlex.join(["python", "-m", "benchmarks.soak", *sys.argv[1:]])
+    page = "\n".join([lines[0], "", "```", command, "```", *lines[1:]])
     print(page)
     if options.report is not None:
         options.report.write_text(f"{page}\n", "utf-8")
@@ -153,19 +172,49 @@ def soak(minutes: float, rate: float | None, log: Path | None) -> tuple[list[str
         per_second = rate or half_of_saturation(stack.url, control)
         # Only now: what is behind by more than the retention would be deleted unread.
         shorten_retention(kafka)
-        before = ended(control)
+        first = ended(control)
+        pids = dict(stack.pids())
+        time.sleep(CALM_SECONDS)
+        before = dict(of_processes(pids))
         print(f"soaking at {per_second:.0f} runs/s", flush=True)
-        sender = Sender(stack.url, per_second, before)
+        sender = Sender(stack.url, per_second, first)
         thread = threading.Thread(target=sender.run, daemon=True)
         thread.start()
-        pids = dict(stack.pids())
         lags = Lags(Cluster(kafka), admin_client(kafka), data / "history.sqlite3")
-        samples = take_samples(minutes * 60, pids, data, lags, lambda: before + sender.accepted - ended(control))
+        samples = take_samples(minutes * 60, pids, data, lags, lambda: first + sender.accepted - ended(control))
         sender.stop()
         thread.join(DRAIN_SECONDS)
-        lost = drained(control, before + sender.accepted)
+        lost = drained(control, first + sender.accepted)
+        print("cooling down", flush=True)
+        left = cool_down(pids, before, samples, minutes)
         restarted = sorted(name for name, pid in stack.pids().items() if pids[name] != pid)
-    return report(samples, sender, per_second, minutes, lost, restarted)
+        print("auditing", flush=True)
+        audited = audit(kafka, [data], lambda _: None)
+    return report(samples, sender, per_second, minutes, Ending(lost, tuple(restarted), tuple(left), audited))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What was found after the load."""
+
+    lost: int
+    restarted: tuple[str, ...]
+    left: tuple[rest.AtRest, ...]
+    audited: Findings
+
+    def problems(self) -> Iterator[str]:
+        if self.lost:
+            yield f"{self.lost:,} runs did not end"
+        if self.restarted:
+            yield f"restarted meanwhile: {', '.join(self.restarted)}"
+        for kind in ("memory", "files", "connections", "threads"):
+            if not any(one.name.startswith(kind) for one in self.left):
+                yield f"{kind} after the load: not measured"
+        for rule, count in self.audited.breaches.items():
+            yield f"audit, {rule}: {count:,}, the first: {next(f for f in self.audited.kept if f.rule == rule)}"
+        for what in ("changelog records", "starts", "stored records"):
+            if not self.audited.checked[what]:
+                yield f"the audit has looked at no {what}"
 
 
 def bootstrap_servers(folder: Path) -> str:
@@ -247,20 +296,47 @@ def take_samples(
     seconds: float, pids: Mapping[str, int], data: Path, lags: Lags, under_way: Callable[[], float]
 ) -> Samples:
     samples: Samples = defaultdict(list)
+    measures: tuple[Callable[[], Iterable[tuple[str, float]]], ...] = (
+        lambda: of_processes(pids),
+        lambda: of_disk(data),
+        lags,
+        lambda: [("runs under way", under_way())],
+    )
     began = time.monotonic()
     while (now := time.monotonic() - began) < seconds:
-        for name, value in (*of_processes(pids), *of_disk(data), *lags(), ("runs under way", under_way())):
-            samples[name].append((now, value))
+        for measure in measures:
+            try:
+                for name, value in measure():
+                    samples[name].append((now, value))
+            except (Unavailable, KafkaException, httpx.HTTPError) as error:
+                print(f"a sample is missing: {error}", flush=True)
         time.sleep(SAMPLE_SECONDS)
     return samples
 
 
+def cool_down(pids: Mapping[str, int], before: rest.Level, samples: Samples, minutes: float) -> list[rest.AtRest]:
+    """How things are when all is as before the load, or when that has taken too long."""
+    whole = minutes >= MINUTES_FOR_TOPICS
+    judged = {name: value for name, value in before.items() if whole or not is_the_brokers(name)}
+    load = {name: [value for _, value in points] for name, points in samples.items()}
+    deadline = time.monotonic() + (BROKER_COOL_DOWN_SECONDS if whole else COOL_DOWN_SECONDS)
+    time.sleep(CALM_SECONDS)
+    while True:
+        found = list(rest.compare(judged, load, dict(of_processes(pids))))
+        if all(one.gone for one in found) or time.monotonic() > deadline:
+            return found
+        time.sleep(SAMPLE_SECONDS)
+
+
 def of_processes(pids: Mapping[str, int]) -> Iterator[tuple[str, float]]:
+    """Connections are counted apart from other files: how many there are follows what is going on."""
     for name, pid in pids.items():
         try:
             process = psutil.Process(pid)
+            connections = len(process.net_connections("tcp"))
             yield f"memory of {name}", process.memory_info().rss / MIB
-            yield f"files of {name}", process.num_fds()
+            yield f"files of {name}", process.num_fds() - connections
+            yield f"connections of {name}", connections
             yield f"threads of {name}", process.num_threads()
         except psutil.NoSuchProcess:  # it was restarted, which the report says
             continue
@@ -290,40 +366,83 @@ def of_disk(data: Path) -> Iterator[tuple[str, float]]:
 
 
 def series(samples: Samples) -> Iterator[Series]:
-    """What is judged, with its bound: the longest name in `BOUNDS` that it begins with."""
+    """What is judged, with its bound: the longest name in `BOUNDS` that it begins with. Connections: see `rest.py`."""
     for name, points in sorted(samples.items()):
-        unit, kind, bound = BOUNDS[max((key for key in BOUNDS if name.startswith(key)), key=len)]
-        yield Series(name, unit, kind, bound, tuple(points))
+        if key := bound_of(name):
+            unit, kind, bound = BOUNDS[key]
+            yield Series(name, unit, kind, bound, tuple(points))
+
+
+def bound_of(name: str) -> str:
+    """Which of `BOUNDS` holds for what is called so; empty for none."""
+    return max((key for key in BOUNDS if name.startswith(key)), key=len, default="")
 
 
 def is_the_brokers(name: str) -> bool:
     return name.startswith("topic") or name.endswith("of broker")
 
 
+def not_measured(every: Sequence[Series], minutes: float) -> Iterator[str]:
+    """What has a bound and nothing that it could be held against."""
+    for name in BOUNDS:
+        if not any(bound_of(one.name) == name for one in every):
+            yield f"{name}: not measured"
+    for one in every:
+        if len(second_half(one.points)) < MIN_POINTS:
+            yield f"{one.name}: measured only {len(one.points)} times"
+    if minutes >= MINUTES_TO_CLEAR and not cleared(every):
+        yield "retention has cleared nothing away"
+
+
+def cleared(every: Iterable[Series]) -> int:
+    """How often much of something was cleared away on disk."""
+    return sum(fell(one.points) for one in every if one.kind == "sawtooth" and not one.name.startswith("files"))
+
+
 def report(
-    samples: Samples, sender: Sender, per_second: float, minutes: float, lost: int, restarted: list[str]
+    samples: Samples, sender: Sender, per_second: float, minutes: float, ending: Ending
 ) -> tuple[list[str], bool]:
-    every = [one for one in series(samples) if len(second_half(one.points)) >= 4]
-    judged = [one for one in every if minutes >= MINUTES_FOR_TOPICS or not is_the_brokers(one.name)]
+    every = list(series(samples))
+    whole = minutes >= MINUTES_FOR_TOPICS
+    judged = [
+        one for one in every if len(second_half(one.points)) >= MIN_POINTS and (whole or not is_the_brokers(one.name))
+    ]
     verdicts: list[Verdict] = [judge(one, sender.accepted // 2) for one in judged]
-    cleared = sum(fell(one.points) for one in every if one.kind == "sawtooth")
     problems = [
-        *([f"{lost:,} runs did not end"] if lost else []),
         *([f"{sender.refused:,} events were refused"] if sender.refused else []),
-        *([f"restarted meanwhile: {', '.join(restarted)}"] if restarted else []),
+        *([] if sender.accepted else ["no event was accepted"]),
+        *not_measured(every, minutes),
+        *ending.problems(),
+    ]
+    grown = [verdict.series.name for verdict in verdicts if not verdict.flat]
+    left = [one.name for one in ending.left if not one.gone]
+    bad = [
+        *problems,
+        *([f"grows: {', '.join(grown)}"] if grown else []),
+        *([f"left: {', '.join(left)}"] if left else []),
     ]
     facts = machine.describe("penstock dev")
+    looked = ", ".join(f"{count:,} {what}" for what, count in sorted(ending.audited.checked.items()))
     lines = [
         f"# Soak: {minutes:g} minutes at {per_second:.0f} runs/s",
         "",
+        *([f"**Verdict: bad.** {'; '.join(bad)}."] if bad else ["**Verdict: good.**"]),
+        "",
         f"{sender.accepted:,} runs of a mix of {', '.join(f'{share} % {name}' for name, share in MIX.items())}; "
-        f"retention cleared something away {cleared} times. {facts['cores']} cores, Python {facts['Python']}.",
-        *([] if judged == every else [f"Topics and the broker are judged from {MINUTES_FOR_TOPICS:g} minutes on."]),
-        *(f"**{problem}**" for problem in problems),
+        f"retention cleared something away {cleared(every)} times. {facts['cores']} cores, "
+        f"Python {facts['Python']}, load average at the end {os.getloadavg()[0]:.1f}.",
+        *([] if whole else [f"Topics and the broker are judged from {MINUTES_FOR_TOPICS:g} minutes on."]),
+        f"The audit afterwards looked at {looked or 'nothing'}.",
+        "",
+        "## Under load",
         "",
         *table(verdicts),
+        "",
+        "## When nothing runs any more",
+        "",
+        *rest.table(ending.left),
     ]
-    return lines, not problems and bool(verdicts) and all(verdict.flat for verdict in verdicts)
+    return lines, not bad and bool(verdicts)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.failover import Gap, Outcome, _changelog_of, gaps_of, markdown
+from benchmarks.failover import _changelog_of, markdown
+from benchmarks.outcome import Gap, Outcome, gaps_of
 from benchmarks.timings import Run
 from benchmarks.trace import FINAL
 from penstock.executor.runstore import RunStore, fold_changelog
@@ -25,9 +26,9 @@ def test_waits_belong_to_the_disturbance_that_they_touch() -> None:
     """One that begins in the calm before a kill and ends behind it is the kill's."""
     calm, across, late = Gap(0, 1 * S), Gap(9 * S, 17 * S), Gap(25 * S, 26 * S)
     moments = [("before", 0, 10 * S), ("killed", 10 * S, 20 * S), ("after", 20 * S, 30 * S)]
-    outcome = Outcome("kill", runs=3, gaps=[calm, across, late], moments=moments)
+    outcome = Outcome("kill", "kill", runs=3, gaps=[calm, across, late], moments=moments)
     assert [outcome.gaps_in(place) for place in range(3)] == [[calm], [across], [late]]
-    page = markdown([outcome], [], "a command")
+    page = markdown([outcome], [], [], "a command")
     assert "| before | 10.0 | 1000 | 1000 | 1000 | 1.00 |" in page
     assert "| killed | 10.0 | 8000 | 8000 | 8000 | 7.00 |" in page
     assert "1 calls came more than a second late" in page
