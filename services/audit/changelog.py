@@ -54,6 +54,7 @@ class ChangelogAudit:
         """Digest of the last value of each key."""
         self.applied = -1
         """Commands up to this offset are part of what was read."""
+        self._commands_topic = ""
         self._partition = partition
         self._codec = codec
         self._folding = folding
@@ -121,10 +122,13 @@ class ChangelogAudit:
 
     def _offset(self, place: str, value: bytes) -> None:
         try:
-            applied = self._codec.decode_as(OffsetApplied, value).offset
+            record = self._codec.decode_as(OffsetApplied, value)
         except UndecodableRecord as error:
             self.findings.add("decodable", place, str(error))
             return
+        applied = record.offset
+        if record.topic_id != self._commands_topic:  # the offsets of one made anew begin again
+            self.applied, self._commands_topic = -1, record.topic_id
         if applied < self.applied:
             message = f"commands were applied up to {self.applied} before, and now up to {applied}: two wrote at once"
             self.findings.add("one owner", place, message)

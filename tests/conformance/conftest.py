@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from ..audited import assert_rules_hold
 from ..stack import Stack
 from .app_process import AppProcess
 from .outside import Outside
@@ -49,6 +50,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield Server(stack.url)
     finally:
         stack.stop()
+    assert_rules_hold([stack], ())
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import pytest
 
 from penstock.cli.ports import free_port
 
+from ..audited import assert_rules_hold
 from ..stack import Stack
 from .app_process import AppProcess, wait_until
 from .conftest import RETRY_SECONDS
@@ -76,6 +77,7 @@ def signed(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
             app.stop()
         if stack is not None:
             stack.stop()
+    assert_rules_hold([stack], ())
 
 
 def _start_stack(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Stack:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ..audited import assert_rules_hold
 from ..conformance.app_process import AppProcess
 from ..stack import Stack
 
@@ -98,6 +99,7 @@ def system(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         if app is not None:
             app.stop()
         stack.stop()
+    assert_rules_hold([stack], ())
 
 
 @pytest.fixture

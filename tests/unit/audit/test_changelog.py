@@ -129,6 +129,9 @@ def test_an_applied_offset_never_goes_back() -> None:
     offsets: list[Entry] = [(keys.OFFSET, OffsetApplied(n)) for n in (3, 7, 7, 5)]
     assert rules(offsets[:3]) == []
     assert rules(offsets) == ["one owner"]
+    anew: list[Entry] = [(keys.OFFSET, OffsetApplied(n, topic)) for n, topic in ((7, "one"), (2, "two"), (1, "two"))]
+    assert rules(anew[:2]) == [], "of a topic that was made anew"
+    assert rules(anew) == ["one owner"]
 
 
 def test_an_owner_that_writes_behind_its_successor_is_found() -> None:
