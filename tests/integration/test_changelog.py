@@ -65,6 +65,27 @@ def test_commands_are_part_of_the_commit(kafka_settings: KafkaSettings) -> None:
     consumer.close()
 
 
+def test_a_commit_of_more_than_the_send_queue_holds(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is delivered makes room as it goes: a purge of many large runs must not be too much for ever."""
+    config = clients.transactional_producer
+
+    def small(settings: KafkaSettings, client_id: str, transactional_id: str) -> clients.Config:
+        return config(settings, client_id, transactional_id) | {"queue.buffering.max.messages": 500}
+
+    monkeypatch.setattr(clients, "transactional_producer", small)
+    changelog = KafkaChangelog(kafka_settings, 1)
+    changelog.fence()
+    topic = kafka_settings.topics().run_steps
+    records = {f"k{n}".encode(): b"v" for n in range(2000)}
+    last = changelog.commit(records, [Outgoing(topic, b"run", b"command", partition=1)] * 1000)
+    assert read_all(kafka_settings) == list(records.items())
+    assert changelog.bounds()[1] > last
+    assert changelog.command_bounds()[1] == 1000 + 1, "and the transaction's marker"
+    changelog.close()
+
+
 def test_an_open_transaction_does_not_pass_for_the_end(kafka_settings: KafkaSettings) -> None:
     """What is held back by one is waited for: it may yet turn out to be committed."""
     changelog = KafkaChangelog(kafka_settings, 1)
