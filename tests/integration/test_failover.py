@@ -80,7 +80,7 @@ def another_executor(running: Stack, number: int) -> Leashed:
     return second
 
 
-#: At a load average of eight and more to a core no wait was seen that took twice what is asked; without a cap a bound
+#: At a load average of eight to a core no wait was seen that took twice what is asked; without a cap, a bound
 #: that grows with the load would allow anything just where a slow takeover is most likely.
 MOST_BUSY = 2.0
 
