@@ -86,6 +86,7 @@ class Rereader:
         while True:
             try:
                 await self._begin()
+                again = await self._store(again)  # what was taken back
                 complete = True
                 for reading in self._lookback.readings():
                     complete &= await self._tried(reading, incoming, deliveries, codec, topics)

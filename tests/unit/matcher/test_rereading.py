@@ -153,6 +153,17 @@ async def test_a_reading_that_breaks_off_is_tried_again(monkeypatch: pytest.Monk
     assert bench.log.closed == 2
 
 
+async def test_progress_that_is_taken_back_is_stored_before_anything_is_read() -> None:
+    """Also while a partition cannot be read: whoever comes next looks back for what we do not know."""
+    bench = Bench(matched=1)
+    bench.log = AwayLog(times=1_000_000)
+    bench.progress.offsets[OTHER] = 5
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE, OTHER])
+    await bench.run(lambda: bench.progress.offsets == {OTHER: 1})
+    assert bench.values() == []
+
+
 class AwayLog(ListLog):
     """A partition whose leader is away for the first few times."""
 
