@@ -82,9 +82,13 @@ class TopicFollower(Generic[R]):
 
     async def refresh(self, timeout_seconds: float) -> None:
         """Return when everything that is on the topic now has been taken; `Unavailable` when that takes too long."""
-        end = await asyncio.to_thread(self._end, timeout_seconds)
+        end = await self.end(timeout_seconds)
         if not await self.reached(end - 1, timeout_seconds):
             raise Unavailable(f"{self._topic} has not been read up to its end {end} yet")
+
+    async def end(self, timeout_seconds: float) -> int:
+        """Where the topic ends now, as its leader says; `Unavailable` when it does not answer in time."""
+        return await asyncio.to_thread(self._end, timeout_seconds)
 
     async def close(self) -> None:
         self._open = False

@@ -44,6 +44,10 @@ class FunctionRegistry:
         """Return when everything that is on the topic now is in the table; `Unavailable` when that takes too long."""
         await self._follower.refresh(timeout_seconds)
 
+    async def end(self, timeout_seconds: float) -> int:
+        """Where the topic ends now; `Unavailable` when its leader does not answer in time."""
+        return await self._follower.end(timeout_seconds)
+
     async def close(self) -> None:
         await self._follower.close()
 

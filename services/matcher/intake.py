@@ -42,8 +42,10 @@ from .shapes import ShapeTable
 
 log = logging.getLogger(__name__)
 
-#: How long an event waits for the functions that its sender had seen, before it is matched with those we know.
+#: How long an event waits for the functions that its sender had seen, before the broker is asked whether they exist.
 REGISTRY_SECONDS = 10.0
+#: How long the broker may take to answer that.
+END_SECONDS = 3.0
 #: Between two attempts to look up a schema while the schema registry is away.
 RETRY_SECONDS = 1.0
 
@@ -56,6 +58,9 @@ class Registry(Protocol):
 
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         """True as soon as the table has taken its topic up to `offset`; False when that takes too long."""
+
+    async def end(self, timeout_seconds: float) -> int:
+        """Where its topic ends now; `Unavailable` when the broker does not tell in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +121,22 @@ class Intake:
         return outgoing + to_waits(correlate(event, paths), ports.topics, ports.codec) if paths else outgoing
 
     async def _functions_known(self, arrival: Arrival) -> None:
-        """Wait for what the sender had seen; an offset that did not come once is not waited for again."""
+        """Wait for what the sender had seen, as long as it takes; an offset that does not exist is not waited for."""
         registry, seen = self._ports.registry, registry_offset(arrival.headers)
         if seen <= registry.table.offset or seen >= self._in_vain > registry.table.offset:
             return
-        if not await registry.reached(seen, REGISTRY_SECONDS):
-            self._in_vain = seen
-            log.warning(
-                "%s/%s@%s: its sender had seen the functions topic up to %s; after %s s we have %s: matched without",
-                arrival.topic,
-                arrival.partition,
-                arrival.offset,
-                seen,
-                REGISTRY_SECONDS,
-                registry.table.offset,
-            )
+        place = f"{arrival.topic}/{arrival.partition}@{arrival.offset}"
+        while not await registry.reached(seen, REGISTRY_SECONDS):
+            try:
+                end = await registry.end(END_SECONDS)
+            except Unavailable as error:
+                log.warning("%s waits for functions that its sender had seen: %s", place, error)
+                continue
+            if seen >= end:
+                self._in_vain = seen
+                log.warning("%s: its sender names functions up to %s, but there are %s: matched", place, seen, end)
+                return
+            log.warning("%s waits for functions up to %s of %s; we have %s", place, seen, end, registry.table.offset)
 
     async def _decoded(self, arrival: Arrival) -> Event:
         internal = arrival.topic == self._ports.topics.internal_events

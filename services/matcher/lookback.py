@@ -61,14 +61,18 @@ class Lookback:
         self._owned = {place: _Owned(now) for place in places}
 
     def begin(self, place: Place, next_offset: int, progress: int) -> None:
-        """How far the partition has been matched, and for which shapes, by whoever owned it before."""
+        """How far the partition has been matched, and for which shapes, by whoever owned it before.
+
+        Of shapes that are not known here yet, the progress does not hold any more: from now on the partition is matched
+        without them. So it is taken back, also where it is stored.
+        """
         owned = self._owned.get(place)
         if owned is None or owned.ready:
             return
         owned.ready = True
         owned.next_offset = max(owned.next_offset, next_offset)
-        owned.progress = owned.stored = progress
-        for shape in self._shapes.behind(progress):
+        owned.progress, owned.stored = min(progress, self._shapes.offset + 1), progress
+        for shape in self._shapes.behind(owned.progress):
             self._add(owned, shape)
 
     def taken(self, place: Place, offset: int) -> None:
@@ -114,12 +118,12 @@ class Lookback:
     def to_store(self, everything: bool = False) -> dict[Place, int]:
         """Progress that has not been stored yet, or all that is known."""
         known = {place: owned for place, owned in self._owned.items() if owned.ready}
-        return {place: owned.progress for place, owned in known.items() if everything or owned.progress > owned.stored}
+        return {place: owned.progress for place, owned in known.items() if everything or owned.progress != owned.stored}
 
     def stored(self, progress: Mapping[Place, int]) -> None:
         for place, offset in progress.items():
             if place in self._owned:
-                self._owned[place].stored = max(self._owned[place].stored, offset)
+                self._owned[place].stored = offset
 
     def _add(self, owned: _Owned, shape: Shape) -> None:
         key = (shape.event, shape.path)

@@ -86,14 +86,18 @@ class Rereader:
         while True:
             try:
                 await self._begin()
+                again = await self._store(again)  # what was taken back
+                complete = True
                 for reading in self._lookback.readings():
-                    await self._read(reading, incoming, deliveries, codec, topics)
+                    complete &= await self._tried(reading, incoming, deliveries, codec, topics)
                 again = await self._store(again)
             except Unavailable as error:
                 log.warning("looking back waits: %s", error)
+                complete = False
+            if complete:
+                await self._idle(again)
+            else:
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await self._idle(again)
 
     async def _idle(self, again: float) -> None:
         """Wait for a shape, an assignment, or the time to store again."""
@@ -127,6 +131,17 @@ class Rereader:
             await asyncio.to_thread(self._progress.write, progress)
             self._lookback.stored(progress)
         return loop.time() + STORE_AGAIN_SECONDS if loop.time() >= again else again
+
+    async def _tried(
+        self, reading: Reading, incoming: IncomingEvents, deliveries: Deliveries, codec: Codec, topics: Topics
+    ) -> bool:
+        """True when it is read; a partition that is away does not hold back the others."""
+        try:
+            await self._read(reading, incoming, deliveries, codec, topics)
+        except Unavailable as error:
+            log.warning("looking back in %s/%s waits: %s", *reading.place, error)
+            return False
+        return True
 
     async def _read(
         self, reading: Reading, incoming: IncomingEvents, deliveries: Deliveries, codec: Codec, topics: Topics
@@ -162,10 +177,14 @@ async def _whole(work: Coroutine[None, None, list[CorrelatedEvent] | None]) -> l
 def correlated(
     events: PartitionLog, reading: Reading, incoming: IncomingEvents, internal: bool
 ) -> Generator[list[CorrelatedEvent], None, None]:
-    """The events that the reading asks for, under their correlations, in batches that may be empty."""
-    start = max(events.offset_at(reading.since), events.bounds()[0])
+    """The events that the reading asks for, under their correlations, in batches that may be empty.
+
+    A partition that has lost its tail ends before what was matched of it.
+    """
+    begin, end = events.bounds()
+    start = max(events.offset_at(reading.since), begin)
     names = [name.encode() for name in reading.wanted] if len(reading.wanted) <= SEARCHED_NAMES else []
-    for records in events.read(start, reading.end):
+    for records in events.read(start, min(reading.end, end)):
         batch: list[CorrelatedEvent] = []
         for record in records:
             if not _is_other(record, names):

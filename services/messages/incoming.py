@@ -15,12 +15,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fastavro
 
-from ..errors import UndecodableRecord
+from ..errors import Unavailable, UndecodableRecord
+from ..exhaustion import end_if_out_of_memory
 from . import cloud_events
 from .codec import CONFLUENT, SINGLE_OBJECT, Codec
 from .ids import is_ulid, record_event_id
@@ -45,6 +46,7 @@ INTERNAL_LIMITS = PayloadLimits(max_bytes=8 * MEBIBYTE, max_depth=500)
 #: A reception time further from the record's own time is not believed.
 MAX_CLOCK_DIFFERENCE_MS = 24 * 3600 * 1000
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _KNOWN_START = (
     'send JSON ({"name": …, "data": {…}}), our Event as Avro single-object encoding, or Avro with Confluent framing'
 )
@@ -77,6 +79,15 @@ class IncomingEvents:
         `internal` says that only the system writes this topic: names of the system are allowed there. Raises
         `UndecodableRecord` for what will never be an event, and `Unavailable` while the schema registry is away.
         """
+        try:
+            return self._decoded(arrival, internal)
+        except (UndecodableRecord, Unavailable, MemoryError):
+            raise
+        except Exception as error:  # whatever reads it would stop at this record for good
+            end_if_out_of_memory(error)
+            raise UndecodableRecord(f"reading this record failed, please report it: {error!r}") from error
+
+    def _decoded(self, arrival: Arrival, internal: bool) -> Event:
         value = arrival.value
         if value is not None and value[:2] == SINGLE_OBJECT:
             return self._own(value, arrival, internal)
@@ -243,11 +254,11 @@ def _text(fields: Mapping[str, object], key: str) -> str:
 
 
 def _time(value: object) -> int:
-    """Milliseconds since 1970; 0 when not given."""
+    """Milliseconds since 1970; 0 when not given. A time without a zone is UTC, wherever it is read."""
     if value is None:
         return 0
     if isinstance(value, datetime):
-        return int(value.timestamp() * 1000)
+        return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         raise UndecodableRecord(f"ts must be whole milliseconds since 1970, not {str(value)[:40]!r}")
     return int(value)

@@ -276,6 +276,27 @@ def test_only_committed_system_events_count(client: Client, start_matcher: Start
     wait_until(lambda: client.lag() <= 4, "the offsets of the system's events are committed")
 
 
+def test_an_aborted_transaction_behind_the_first_record_does_not_stop_the_offsets(
+    client: Client, matcher: MatcherProcess
+) -> None:
+    """A record at offset 0, then offsets without a record: what comes behind them is committed all the same."""
+    client.send(event("first"), partition=0)
+    producer = Producer(
+        clients.transactional_producer(client.kafka, "test", f"{client.kafka.topic_prefix}test-transactions")
+    )
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    for n in range(3):
+        producer.produce(client.topics.events, value=event(f"aborted-{n}"), partition=0)
+    producer.flush(20)
+    producer.abort_transaction(20)
+    client.send(event("last"), partition=0)
+    starts = client.starts(lambda found: len(ids_of(found)) >= 2)
+    assert ids_of(starts) == {"first", "last"}
+    # The marker of the transaction may come behind the last record, and is nothing to acknowledge.
+    wait_until(lambda: client.lag() <= 1, "the offsets behind the gap are committed")
+
+
 def test_a_stop_finishes_its_work_and_the_next_start_repeats_nothing(
     client: Client, matcher: MatcherProcess, start_matcher: StartMatcher
 ) -> None:

@@ -49,6 +49,21 @@ SCHEMAS: list[Any] = [
     "long",
     ["null", {"type": "array", "items": "long"}],
 ]
+LOCAL_TIMES = [{"type": "long", "logicalType": f"local-timestamp-{unit}"} for unit in ("millis", "micros")]
+SCHEMAS += [
+    {
+        "type": "record",
+        "name": "shop.Local",
+        "fields": [
+            {"name": "name", "type": "string"},
+            {"name": "data", "type": {"type": "map", "values": local}},
+            {"name": "ts", "type": local},
+        ],
+    }
+    for local in LOCAL_TIMES
+]
+#: Microseconds from 1970 to the first and the last moment that a date can name.
+FIRST_MICROS, LAST_MICROS = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 class Registry:
@@ -145,6 +160,23 @@ def test_a_registered_record_with_bytes_changed(row: dict[str, Any], changes: li
     out.write(CONFLUENT + (1).to_bytes(4, "big"))
     fastavro.schemaless_writer(out, fastavro.parse_schema(SCHEMAS[1]), row)
     outcome(mutate(out.getvalue(), changes, 0))
+
+
+@settings(max_examples=examples(300))
+@given(st.integers(FIRST_MICROS, LAST_MICROS) | st.integers(-(1 << 63), (1 << 63) - 1), st.booleans())
+@example(FIRST_MICROS, True)
+@example(LAST_MICROS, True)
+@example(FIRST_MICROS, False)
+@example(LAST_MICROS, False)
+def test_any_local_time(micros: int, as_micros: bool) -> None:
+    """Also the first and the last that there is, as the event's time and in its data."""
+    at, schema_id = (micros, len(SCHEMAS) - 1) if as_micros else (micros // 1000, len(SCHEMAS) - 2)
+    out = io.BytesIO()
+    out.write(CONFLUENT + schema_id.to_bytes(4, "big"))
+    row = {"name": "a", "data": {"at": at}, "ts": at}
+    fastavro.schemaless_writer(out, fastavro.parse_schema(SCHEMAS[schema_id]), row)
+    event = outcome(out.getvalue())
+    assert event is None or event.ts == (micros // 1000 or 1_700_000_000_000)
 
 
 @settings(max_examples=examples(500))

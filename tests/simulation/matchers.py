@@ -51,6 +51,9 @@ class Registry:
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         return True
 
+    async def end(self, timeout_seconds: float) -> int:
+        return self.table.offset + 1
+
 
 class BrokersLog:
     """A partition, read by itself; `asked` raises while Kafka is away."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import faust
+import pytest
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from intervaltree import IntervalTree
 
@@ -109,6 +112,26 @@ async def test_a_record_behind_a_marker_is_not_committed_before_it_is_matched() 
     assert partition.committed() == 12
     partition.acknowledge(12)
     assert partition.committed() == 15
+
+
+async def test_a_gap_behind_the_first_offset_of_all_holds_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record at offset 0, then what a transaction aborted: what lies behind is committed when it is matched."""
+    partition = Committing()
+    consumer, read = partition.consumer, (0, 4, 5)
+    consumer._read_offset = defaultdict(lambda: None)
+    consumer._committed_offset = defaultdict(lambda: None)
+
+    async def records(*_: object) -> AsyncIterator[tuple[TP, SimpleNamespace]]:
+        for offset in read:
+            yield partition.place, SimpleNamespace(offset=offset)
+
+    monkeypatch.setattr(driver.Consumer, "getmany", records)
+    async for place, message in consumer.getmany(1.0):
+        consumer._read_offset[place] = message.offset
+    partition.acknowledge(0)
+    assert partition.committed() == 1
+    partition.acknowledge(4, 5)
+    assert partition.committed() == 6
 
 
 async def test_all_that_is_matched_is_committed_at_once() -> None:

@@ -61,15 +61,23 @@ class Functions:
         self.table = FunctionTable()
         self.asked: list[int] = []
         self.changed = asyncio.Event()
+        self.ends: list[int | None] = []
+        """What the broker answers, one after the other: an end of the topic, or nothing."""
 
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         self.asked.append(offset)
-        if offset > 1000:
+        if offset > 1000 or self.ends:
             return False
         while self.table.offset < offset:
             self.changed.clear()
             await self.changed.wait()
         return True
+
+    async def end(self, timeout_seconds: float) -> int:
+        end = self.ends.pop(0) if self.ends else self.table.offset + 1
+        if end is None:
+            raise Unavailable("away")
+        return end
 
     def register(self, slug: str, offset: int) -> None:
         config = FunctionConfig(FunctionKey(f"app/{slug}"), "app", slug, slug, "x", (EventTrigger("placed"),))
@@ -204,6 +212,34 @@ async def test_what_will_never_be_there_is_waited_for_once() -> None:
     assert bench.functions.asked == [5000, 1]
     bench.functions.register("g", 1)
     await asyncio.wait_for(taking, 5)
+
+
+async def test_what_exists_is_waited_for_as_long_as_it_takes() -> None:
+    """Neither a broker that does not answer nor a topic that we cannot read lets an event miss its function."""
+    bench = Bench()
+    bench.functions.ends = [None, 7, None, 4]
+    taking = asyncio.create_task(bench.take(0, registry=b"3"))
+    for _ in range(100):
+        if bench.functions.ends:
+            await asyncio.sleep(0)
+    assert bench.functions.asked == [3] * 5
+    assert not taking.done()
+    bench.functions.register("f", 3)
+    await asyncio.wait_for(taking, 5)
+    (start,) = bench.outbox.records()
+    assert isinstance(start, StartRun)
+    assert start.registry_offset == 3
+
+
+async def test_what_the_broker_does_not_have_is_not_waited_for() -> None:
+    """As soon as it can be asked; an offset at the end is the next one, which is not there yet."""
+    bench = Bench()
+    bench.functions.register("f", 0)
+    bench.functions.ends = [None, 3]
+    await asyncio.wait_for(bench.take(0, registry=b"3"), 5)
+    await asyncio.wait_for(bench.take(1, registry=b"3"), 5)
+    assert bench.functions.asked == [3, 3]
+    assert len(bench.outbox.sent) == 2
 
 
 async def test_an_event_waits_for_the_schema_registry(monkeypatch: pytest.MonkeyPatch) -> None:

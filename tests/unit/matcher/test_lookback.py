@@ -102,6 +102,24 @@ def test_a_new_owner_begins_with_the_shapes_behind_the_stored_progress() -> None
     assert (reading.end, set(reading.wanted)) == (30, {"b"})
 
 
+def test_progress_beyond_the_shapes_that_we_know_is_taken_back() -> None:
+    """What we match meanwhile lacks them: whoever comes after us, should we die, must look back for them again."""
+    bench = Bench(begun=False)
+    bench.learn("a")
+    bench.lookback.own((ONE,), NOW)
+    bench.lookback.begin(ONE, 30, 2)
+    assert list(bench.lookback.readings()) == []
+    assert bench.lookback.to_store() == {ONE: 1}
+    bench.lookback.stored({ONE: 1})
+    assert bench.lookback.to_store() == {}
+    bench.take(30, "b")
+    bench.learn("b")
+    (reading,) = bench.lookback.readings()
+    assert (reading.end, set(reading.wanted)) == (31, {"b"})
+    bench.lookback.done(reading)
+    assert bench.lookback.to_store() == {ONE: 2}
+
+
 def test_a_partition_in_which_nothing_was_matched_is_not_read() -> None:
     """All its events are still to be matched, with the shape."""
     bench = Bench()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from penstock.errors import Unavailable
+from penstock.kafka.partition_log import LogRecord
 from penstock.matcher import rereading as module
 from penstock.matcher.acknowledgements import Place
 from penstock.matcher.deliveries import Deliveries
@@ -23,6 +25,7 @@ from .outbox import CODEC, Outbox
 NOW = 1_788_000_000_000
 TOPICS = Topics("p.")
 PLACE = (TOPICS.events, 0)
+OTHER = (TOPICS.events, 1)
 
 
 def event(log: ListLog, number: int, name: str = "a", at: int = NOW) -> None:
@@ -39,12 +42,19 @@ class Bench:
     """A rereader over one partition that somebody has matched."""
 
     def __init__(self, matched: int) -> None:
-        self.log, self.outbox = ListLog(), Outbox(at_once=True)
+        self.log: ListLog = ListLog()
+        self.logs: dict[int, ListLog] = {}
+        self.outbox = Outbox(at_once=True)
         self.matched, self.progress = StoredOffsets(), StoredOffsets()
         self.matched.offsets[PLACE] = matched
         shapes = ShapeTable()
         self.rereader = Rereader(
-            shapes, Lookback(shapes), lambda _topic, _n: self.log, self.matched, self.progress, lambda: NOW
+            shapes,
+            Lookback(shapes),
+            lambda _topic, number: self.logs.get(number, self.log),
+            self.matched,
+            self.progress,
+            lambda: NOW,
         )
 
     async def run(self, until: Callable[[], bool]) -> None:
@@ -141,6 +151,67 @@ async def test_a_reading_that_breaks_off_is_tried_again(monkeypatch: pytest.Monk
     await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
     assert bench.values() == ["0", "1", "0", "1", "2"]
     assert bench.log.closed == 2
+
+
+async def test_progress_that_is_taken_back_is_stored_before_anything_is_read() -> None:
+    """Also while a partition cannot be read: whoever comes next looks back for what we do not know."""
+    bench = Bench(matched=1)
+    bench.log = AwayLog(times=1_000_000)
+    bench.progress.offsets[OTHER] = 5
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE, OTHER])
+    await bench.run(lambda: bench.progress.offsets == {OTHER: 1})
+    assert bench.values() == []
+
+
+class AwayLog(ListLog):
+    """A partition whose leader is away for the first few times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def bounds(self) -> tuple[int, int]:
+        if self.times:
+            self.times -= 1
+            raise Unavailable("away")
+        return super().bounds()
+
+
+async def test_a_partition_that_is_away_does_not_hold_back_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read, and their progress is stored, while it is tried again until it is there."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+    bench = Bench(matched=1)
+    away = bench.log = AwayLog(times=1_000_000)
+    bench.logs[1] = ListLog()
+    bench.matched.offsets[OTHER] = 1
+    event(away, 1)
+    event(bench.logs[1], 2)
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE, OTHER])
+    await bench.run(lambda: bench.progress.offsets == {OTHER: 1})
+    assert bench.values() == ["2"]
+    away.times = 2
+    await bench.run(lambda: bench.progress.offsets == {PLACE: 1, OTHER: 1})
+    assert bench.values() == ["2", "1"]
+
+
+async def test_a_partition_that_lost_its_tail_is_read_to_its_end() -> None:
+    """More of it was matched than there is now: that cannot be waited for."""
+
+    class Strict(ListLog):
+        def read(self, start: int, end: int) -> Iterator[Sequence[LogRecord]]:
+            if end > len(self.records):
+                raise Unavailable("does not come to its end")
+            return super().read(start, end)
+
+    bench = Bench(matched=9)
+    bench.log = Strict()
+    event(bench.log, 0)
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE])
+    await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
+    assert bench.values() == ["0"]
 
 
 async def test_progress_is_stored_only_when_everything_has_arrived() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import fastavro
@@ -47,6 +50,20 @@ TEXT_DATA = {
 }
 
 
+LOCAL_TIMES = [
+    {
+        "type": "record",
+        "name": f"shop.Local{unit}",
+        "fields": [
+            {"name": "name", "type": "string"},
+            {"name": "data", "type": {"type": "map", "values": "long"}},
+            {"name": "ts", "type": {"type": "long", "logicalType": f"local-timestamp-{unit}"}},
+        ],
+    }
+    for unit in ("millis", "micros")
+]
+
+
 class Registry:
     """Schemas by id; id 500 is a registry that does not answer."""
 
@@ -56,6 +73,8 @@ class Registry:
         3: avro_schema(TEXT_DATA),
         4: WriterSchema("JSON", ""),
         5: avro_schema("string"),
+        6: avro_schema(LOCAL_TIMES[0]),
+        7: avro_schema(LOCAL_TIMES[1]),
     }
 
     def schema(self, schema_id: int) -> WriterSchema | None:
@@ -180,6 +199,59 @@ def test_an_avro_record_in_the_shape_of_an_event() -> None:
     assert (event.name, event.data, event.ts) == ("a", '{"n":1}', NOW + 1)
     event = decode(confluent(3, TEXT_DATA, {"name": "a", "data": '{"n": 1}'}))
     assert (event.name, event.data) == ("a", '{"n": 1}')
+
+
+@pytest.fixture(params=["UTC", "Asia/Tokyo", "America/New_York"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The zone of the machine."""
+    name: str = request.param
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", name)
+        time.tzset()
+        yield name
+    time.tzset()
+
+
+@pytest.mark.parametrize("schema_id", [6, 7])
+def test_a_local_time_is_read_alike_on_every_machine(schema_id: int, zone: str) -> None:
+    """It has no zone: UTC, whichever is the machine's."""
+    schema, at = LOCAL_TIMES[schema_id - 6], datetime(2026, 7, 1, 12, 0, 0, 5000)
+    event = decode(confluent(schema_id, schema, {"name": "a", "data": {}, "ts": at}))
+    assert event.ts == int(at.replace(tzinfo=UTC).timestamp() * 1000), zone
+
+
+@pytest.mark.parametrize("schema_id", [6, 7])
+@pytest.mark.parametrize("at", [datetime.min, datetime.max])
+def test_a_local_time_at_the_end_of_all_time_is_refused(schema_id: int, at: datetime, zone: str) -> None:
+    """The first and the last that there is, which not every zone can tell as UTC."""
+    value = confluent(schema_id, LOCAL_TIMES[schema_id - 6], {"name": "a", "data": {}, "ts": at})
+    with pytest.raises(UndecodableRecord, match="of the years 1980 to 2100"):
+        decode(value)
+    assert zone
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), OverflowError("large"), RecursionError("deep")])
+def test_what_nobody_foresaw_is_the_records_fault(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads the topic passes such a record over instead of stopping at it."""
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("penstock.messages.incoming.parse_json", broken)
+    with pytest.raises(UndecodableRecord, match="please report it") as refused:
+        decode(b'{"name":"a"}')
+    assert refused.value.__cause__ is error
+
+
+def test_a_want_of_memory_is_not_the_records_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next process may have enough."""
+
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("penstock.messages.incoming.parse_json", broken)
+    with pytest.raises(MemoryError):
+        decode(b'{"name":"a"}')
 
 
 def test_json_with_a_registered_schema() -> None:
