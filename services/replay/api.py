@@ -20,7 +20,7 @@ from ..kafka.schema_registry import wait_for_codec
 from ..settings import KafkaSettings, ReplaySettings
 from ..web import read_body
 from .desk import Desk, HasEnded, NotFound
-from .log import ReplayLog
+from .log import ACKNOWLEDGED_SECONDS, ReplayLog
 from .requests import parse_request, parse_resume
 from .shapes import replay_shape
 
@@ -60,7 +60,9 @@ class ReplayDesk:
 
     async def _open(self) -> Desk:
         codec, _ = await wait_for_codec(self._kafka)
-        producer = AsyncProducer(clients.producer(self._kafka, "penstock-replay-desk"))
+        # What nobody waits for any more must not be written later, behind what was asked instead.
+        bound = {"message.timeout.ms": int(ACKNOWLEDGED_SECONDS * 1000)}
+        producer = AsyncProducer(clients.producer(self._kafka, "penstock-replay-desk") | bound)
         replays, registry = ReplayLog(self._kafka, codec, producer), FunctionRegistry(self._kafka, codec)
         self._parts += [replays, producer, registry]
         await asyncio.gather(replays.start(), registry.start())
