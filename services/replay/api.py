@@ -43,13 +43,17 @@ class ReplayDesk:
 
     async def opened(self) -> Desk:
         """The desk; raises `Unavailable` while Kafka is away."""
-        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+        if self._opening is None or (self._opening.done() and self._opening.exception() is not None) or self._broken():
             self._opening = asyncio.create_task(self._open())
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 return await asyncio.shield(self._opening)
         except TimeoutError as error:
             raise Unavailable("waiting for Kafka; try again in a moment") from error
+
+    def _broken(self) -> bool:
+        """A producer that can send nothing any more is left behind, with what was opened beside it."""
+        return any(isinstance(part, AsyncProducer) and part.broken.done() for part in self._parts[-3:])
 
     async def close(self) -> None:
         if self._opening is not None:
