@@ -320,7 +320,10 @@ class PartitionOwner:
             self._arrived.set()
 
     async def _know_functions(self, batch: Sequence[Arrival]) -> None:
-        """Cause before effect: a start waits until the function that it is for is known here."""
+        """Cause before effect: a start waits until the function that it is for is known here.
+
+        Raises `Unavailable` while it is not; what does not exist is not waited for.
+        """
         needed = max(
             (
                 a.command.registry_offset
@@ -332,9 +335,13 @@ class PartitionOwner:
         known = self._registry.table.offset
         if needed <= known or needed >= self._in_vain > known:
             return  # an offset that did not come once is not waited for again
-        if not await self._registry.reached(needed, REGISTRY_TIMEOUT_SECONDS):
-            self._in_vain = needed
-            log.warning("partition %s: the functions topic has not been read up to %s yet", self.partition, needed)
+        if await self._registry.reached(needed, REGISTRY_TIMEOUT_SECONDS):
+            return
+        end = await self._registry.end(REGISTRY_TIMEOUT_SECONDS)
+        if needed < end:
+            raise Unavailable(f"functions have been read up to {known} only, and a start needs {needed}")
+        self._in_vain = needed
+        log.warning("partition %s: a start names functions up to %s, but there are %s", self.partition, needed, end)
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

@@ -132,3 +132,10 @@ class _Stored(msgspec.Struct):
     retries: Annotated[int, msgspec.Meta(ge=0, le=MAX_RETRIES)] = DEFAULT_RETRIES
     sdk: str = ""
     raw: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def comparable(function: FunctionConfig) -> bytes:
+    """The configuration as bytes that are equal when nothing that matters has changed."""
+    row = orjson.loads(function.to_json())
+    row["sdk"] = function.sdk.partition(":")[0]
+    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from ..errors import InvalidExpression, InvalidInput, InvalidRegistration
 from ..messages.ids import FunctionKey
 from . import flow_control
-from .config import DEFAULT_RETRIES, MAX_RETRIES, CronTrigger, EventTrigger, FunctionConfig, Trigger
+from .config import DEFAULT_RETRIES, MAX_RETRIES, CronTrigger, EventTrigger, FunctionConfig, Trigger, comparable
 from .cron import parse_cron
 from .durations import parse_duration
 from .flow_control import Expression, FlowControl, Wire
@@ -306,13 +306,6 @@ def _checksum(functions: tuple[FunctionConfig, ...]) -> str:
     for function in sorted(functions, key=lambda function: function.slug):
         digest.update(comparable(function))
     return digest.hexdigest()
-
-
-def comparable(function: FunctionConfig) -> bytes:
-    """The configuration as bytes that are equal when nothing that matters has changed."""
-    row = orjson.loads(function.to_json())
-    row["sdk"] = function.sdk.partition(":")[0]
-    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
 
 
 def _refuse_unsafe(sdk: str) -> None:

@@ -1,7 +1,8 @@
 """What a sync changes: from the table as it is and an app's registration to the records that must be written.
 
 A sync replaces all that was known of the app. A function keeps its identity by app and slug, so it may move to
-another URL; its version counts up with every change of its configuration, and only then.
+another URL; its version counts up with every change of its configuration, and when two processes gave one number to
+two configurations; only then.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from ..messages.records import App, Function
-from .config import FunctionConfig
-from .registration import Registration, comparable
+from .config import FunctionConfig, comparable
+from .registration import Registration
 from .table import FunctionTable
 
 MAX_ERROR = 500
@@ -27,15 +28,25 @@ class SyncPlan:
 
 
 def plan_sync(table: FunctionTable, wanted: Registration, now: int) -> SyncPlan:
-    """The records that make the table say what the app registered; none when it says so already."""
+    """The records that make the table say what the app registered; none when it says so already.
+
+    Functions are compared one by one even when the app's checksum is the same: another process may have written some
+    of its own in between.
+    """
     known = table.app(wanted.app)
-    same = known is not None and known.checksum == wanted.checksum and known.url == wanted.url
-    if same and known is not None and known.error is None:
-        return SyncPlan((), modified=False)
     changed = [record for config in wanted.functions if (record := _changed(table, config, now)) is not None]
     archived = _archived(table, wanted.app, {config.key for config in wanted.functions}, now)
+    modified = not counts(table, wanted) or bool(changed or archived)
+    if not modified and known is not None and known.error is None:
+        return SyncPlan((), modified=False)
     app = App(wanted.app, wanted.url, wanted.checksum, now, wanted.sdk, wanted.framework)
-    return SyncPlan((*changed, *archived, app), modified=not same)
+    return SyncPlan((*changed, *archived, app), modified)
+
+
+def counts(table: FunctionTable, wanted: Registration) -> bool:
+    """Is this registration the app's last one?"""
+    known = table.app(wanted.app)
+    return known is not None and known.checksum == wanted.checksum and known.url == wanted.url
 
 
 def plan_removal(table: FunctionTable, url: str, now: int) -> tuple[Function | App, ...]:
@@ -74,9 +85,10 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
 def _changed(table: FunctionTable, config: FunctionConfig, now: int) -> Function | None:
     record = table.record(config.key)
     same = record is not None and comparable(FunctionConfig.from_json(record.config)) == comparable(config)
-    if same and record is not None and not record.archived:
+    ambiguous = table.ambiguous(config.key)
+    if same and record is not None and not record.archived and not ambiguous:
         return None
-    version = 1 if record is None else record.version + (not same)
+    version = table.last_version(config.key) + (not same or ambiguous)
     return Function(config.key, config.app, config.slug, config.name, version, config.to_json(), now)
 
 

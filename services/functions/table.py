@@ -14,7 +14,7 @@ from ..errors import InvalidRegistration
 from ..messages.ids import FunctionKey, function_uuid
 from ..messages.keys import cancellation_of
 from ..messages.records import App, Cancellation, Function
-from .config import EventTrigger, FunctionConfig
+from .config import EventTrigger, FunctionConfig, comparable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class FunctionTable:
         """Counts up with every applied change; whoever caches something compiled compares it."""
         self._records: dict[FunctionKey, Function] = {}
         self._functions: dict[FunctionKey, Registered] = {}
+        self._versions: dict[FunctionKey, int] = {}
+        self._ambiguous: set[FunctionKey] = set()
         self._by_id: dict[str, FunctionKey] = {}
         self._apps: dict[str, App] = {}
         self._cancellations: dict[str, Cancellation] = {}
@@ -79,6 +81,14 @@ class FunctionTable:
         """The last record of a function, archived or not."""
         return self._records.get(key)
 
+    def last_version(self, key: FunctionKey) -> int:
+        """The highest version that any record of the function had; 0 before the first."""
+        return self._versions.get(key, 0)
+
+    def ambiguous(self, key: FunctionKey) -> bool:
+        """True when the function's version is not its alone: two processes registered it at once, each another one."""
+        return key in self._ambiguous
+
     def functions(self) -> Iterable[Registered]:
         """All functions that are not archived."""
         return self._functions.values()
@@ -112,10 +122,19 @@ class FunctionTable:
         config = FunctionConfig.from_json(record.config)
         if config.key != record.key:
             raise InvalidRegistration(f"the record of {record.key[:200]!r} holds another function")
+        self._note_version(record, config)
         self._forget(record.key)
         self._records[record.key] = record
         if not record.archived:
             self._remember(Registered(record.version, config))
+
+    def _note_version(self, record: Function, config: FunctionConfig) -> None:
+        last, before = self.last_version(record.key), self._records.get(record.key)
+        self._versions[record.key] = max(last, record.version)
+        if record.version > last:
+            self._ambiguous.discard(record.key)
+        elif record.version < last or (before is not None and _differs(before, record, config)):
+            self._ambiguous.add(record.key)
 
     def _remember(self, registered: Registered) -> None:
         key = registered.config.key
@@ -145,6 +164,15 @@ class FunctionTable:
         if trigger.event.endswith(("/*", ".*")):
             return self._by_prefix, trigger.event[:-1]
         return self._by_name, trigger.event
+
+
+def _differs(before: Function, record: Function, config: FunctionConfig) -> bool:
+    if before.config == record.config:
+        return False
+    try:
+        return comparable(FunctionConfig.from_json(before.config)) != comparable(config)
+    except ValueError:  # nested deeper than a registration may be: nobody has compared it
+        return True
 
 
 def _names(registered: Registered) -> tuple[str, str, str]:

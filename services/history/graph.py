@@ -30,7 +30,7 @@ _STATUSES = {
     "QUEUED": (),
     "COMPLETED": ("Completed",),
     "FAILED": ("Failed",),
-    "CANCELLED": ("Cancelled",),
+    "CANCELLED": ("Cancelled", "Unknown"),
     "SKIPPED": ("Skipped",),
 }
 

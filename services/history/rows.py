@@ -48,6 +48,8 @@ STARTED_COLUMNS = (
     "event_count",
 )
 ENDED_COLUMNS = ("run_id", "status", "output", "ended_at")
+#: What a run ended with whose state was purged, and its end compacted away, before history came to it.
+END_NOT_SEEN = '{"message":"how the run ended is not known: its state was purged before history had read its end"}'
 
 
 class Rows:
@@ -65,6 +67,8 @@ class Rows:
         """Jobs as they came. Most are done within their batch, so they are decoded at its end: see `settle`."""
         self.undecoded_attempts: list[tuple[JobPlace, bytes]] = []
         """Jobs that may hold the error of an attempt before them."""
+        self.purged: dict[str, Row] = {}
+        """Runs that their owner has forgotten. They have ended, whether their end has been seen or not."""
         self.attempts: dict[tuple[str, str, int], Row] = {}
         self.event_users: dict[tuple[str, str], Row] = {}
         self.run_users: dict[tuple[str, str], Row] = {}
@@ -123,10 +127,11 @@ class RowFolder:
         row = _dead_letter_row(letter)
         rows.dead_letters.setdefault(str(row["id"]), row)
 
-    def add_state(self, rows: Rows, key: bytes | None, value: bytes | None) -> None:
-        """Take a record of the run-state changelog.
+    def add_state(self, rows: Rows, key: bytes | None, value: bytes | None, written_at: int = 0) -> None:
+        """Take a record of the run-state changelog, and when it was written.
 
-        A tombstone of a job says that it is done; any other only that the owner has forgotten the run.
+        A tombstone of a job says that it is done; one of an end, that the owner has forgotten the run long after it
+        ended. Any other says nothing more.
         """
         kind = keys.kind_of(key or b"")
         if key is None or kind not in self._kinds:
@@ -136,6 +141,8 @@ class RowFolder:
                 self._kinds[kind](rows, key, value)
             elif kind == b"job":
                 _job_done(rows, key)
+            elif kind == b"end":
+                _purged(rows, key, written_at)
         except Unavailable:
             raise
         except (UndecodableRecord, ValueError, IndexError) as error:
@@ -169,6 +176,7 @@ class RowFolder:
 
     def _started(self, rows: Rows, _key: bytes, value: bytes) -> None:
         record = self._codec.decode_as(RunStarted, value)
+        rows.purged.pop(record.run_id, None)
         rows.started[record.run_id] = {
             "run_id": record.run_id,
             "function": plain(record.function),
@@ -234,6 +242,16 @@ def _job_done(rows: Rows, key: bytes) -> None:
     # A run that began in this very batch has no row of a job in the database yet.
     if place[0] not in rows.started:
         rows.done_jobs.add(place)
+
+
+def _purged(rows: Rows, key: bytes, written_at: int) -> None:
+    run = keys.run_of(key)
+    rows.purged[run] = {
+        "run": run,
+        "at_status": "Unknown",
+        "at_output": END_NOT_SEEN,
+        "at_ended_at": moment(written_at),
+    }
 
 
 def _event_row(event: Event, arrival: Arrival) -> Row:

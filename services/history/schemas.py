@@ -148,7 +148,9 @@ _MANY: Schema = {"type": "array", "items": STRING}
 _MOMENTS: Schema = {"enum": ["queued", "started", "ended"], "default": "queued"}
 
 PARAMETERS: Mapping[str, Schema] = {
-    "status": _parameter("Running, Completed, Failed, Cancelled or Skipped; several may be given", _MANY),
+    "status": _parameter(
+        "Running, Completed, Failed, Cancelled, Skipped or Unknown (its end was not seen); several may be given", _MANY
+    ),
     "function": _parameter("app/function; of lists, several may be given", _MANY),
     "app": _parameter("An app's name", _MANY),
     "time_field": _parameter("The moment that `from` and `until` are about", _MOMENTS),

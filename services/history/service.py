@@ -110,7 +110,7 @@ class HistoryReader:
         for message in batch:
             topic = message.topic()
             if topic == topics.run_state:
-                folder.add_state(rows, message.key(), message.value())
+                folder.add_state(rows, message.key(), message.value(), message.timestamp()[1])
             elif topic == topics.functions:
                 folder.add_function(rows, message.value())
             elif topic == topics.dead_letters:

@@ -31,7 +31,9 @@ INVOKE_TIMEOUT = "InngestInvokeTimeoutError"
 
 
 def status_of(status: str) -> str:
-    """The status as GraphQL spells it."""
+    """The status as GraphQL spells it, which has no word for an end that was not seen."""
+    if status == "Unknown":
+        return "CANCELLED"
     known = ("COMPLETED", "FAILED", "CANCELLED", "SKIPPED")
     return status.upper() if status.upper() in known else "RUNNING"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from sqlalchemy import ClauseElement, Connection, Engine, Table, bindparam, delete, select, text, update
+from sqlalchemy import BindParameter, ClauseElement, Connection, Engine, Table, bindparam, delete, select, text, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -20,7 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from ..errors import Fenced, Unavailable
 from .changes import changed_ids
 from .database import trouble
-from .rows import ENDED_COLUMNS, STARTED_COLUMNS, Row, Rows
+from .rows import ENDED_COLUMNS, STARTED_COLUMNS, Row, Rows, Value
 from .tables import (
     apps,
     attempts,
@@ -149,6 +149,9 @@ class _Prepared:
         """How many rows it changed, all parameters together."""
         if self._order is None:
             return connection.exec_driver_sql(self._sql, list(rows)).rowcount
+        if len(self._order) == 1:
+            (name,) = self._order
+            return connection.exec_driver_sql(self._sql, [(row[name],) for row in rows]).rowcount
         in_order = itemgetter(*self._order)
         return connection.exec_driver_sql(self._sql, [in_order(row) for row in rows]).rowcount
 
@@ -179,6 +182,11 @@ class _Statements:
         self._jobs = replaced(jobs, tuple(column.name for column in jobs.columns))
         of_job = (jobs.c.run_id == bindparam("run"), jobs.c.job_id == bindparam("job"))
         self._job_done = _Prepared(dialect, delete(jobs).where(*of_job))
+        purged_run = runs.c.run_id == bindparam("run")
+        not_seen: dict[str, BindParameter[Value]] = {name: bindparam(f"at_{name}") for name in ENDED_COLUMNS[1:]}
+        end_not_seen = update(runs).where(purged_run, runs.c.ended_at.is_(None)).values(not_seen)
+        self._end_not_seen = _Prepared(dialect, end_not_seen, ())
+        self._jobs_purged = _Prepared(dialect, delete(jobs).where(jobs.c.run_id == bindparam("run")))
         self.first_move = new(offsets)
         believed = (
             offsets.c.cluster == bindparam("at_cluster"),
@@ -194,6 +202,7 @@ class _Statements:
         """The statements of a batch with their parameters; none without any."""
         started, ended, whole = _runs_by_columns(rows.started, rows.ended)
         done: list[Row] = [{"run": run, "job": job} for run, job in rows.done_jobs]
+        purged: list[Row] = [{"run": run} for run in rows.purged]
         every = [
             (self._events, list(rows.events.values())),
             (self._whole, whole),
@@ -210,6 +219,9 @@ class _Statements:
             (self._function_versions, list(rows.function_versions.values())),
             (self._apps, list(rows.apps.values())),
             (self._dead_letters, list(rows.dead_letters.values())),
+            # Behind the ends of the same batch: an end that has been seen stays.
+            (self._end_not_seen, list(rows.purged.values())),
+            (self._jobs_purged, purged),
         ]
         return [(statement, changes) for statement, changes in every if changes]
 

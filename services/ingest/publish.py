@@ -44,6 +44,9 @@ class Registry(Protocol):
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         """True as soon as the table holds the topic up to the offset."""
 
+    async def refresh(self, timeout_seconds: float) -> None:
+        """Return when the table holds all that is on the topic now; `Unavailable` when that takes too long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -112,6 +115,11 @@ class Publisher:
         """Write a record as it is. Raises as `events` does."""
         producer, _registry = self._with_room()
         await self._acknowledged(producer.send_all((record,)))
+
+    async def refresh(self) -> None:
+        """Return when our table holds what any process has written before; raises `Unavailable` else."""
+        _producer, registry = self._parts()
+        await registry.refresh(self.bounds.kafka_timeout_seconds)
 
     async def functions(self, records: Sequence[TableRecord]) -> None:
         """Write records of the functions topic (or tombstones) and wait until our own table holds them.

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from ..errors import InvalidSettings
 from ..kafka import clients
-from ..kafka.produce import AsyncProducer
+from ..kafka.produce import AsyncProducer, while_usable
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
 from ..kafka.topics import ensure_topics
@@ -83,7 +83,10 @@ async def _together(http: EmbeddedServer, listening: socket.socket, work: asynci
 async def _take_in(
     kafka: KafkaSettings, codec: Codec, publisher: Publisher, sync: AppSync, ready: Callable[[], None]
 ) -> None:
-    """Wait for Kafka and the function table, then keep apps synced, until cancelled."""
+    """Wait for Kafka and the function table, then keep apps synced, until cancelled.
+
+    Raises `Unavailable` when the producer is broken for good: another process is to take this one's place.
+    """
     await ensure_topics(kafka, _say)
     producer = AsyncProducer(_producer_config(kafka, publisher.bounds.kafka_timeout_seconds))
     registry = FunctionRegistry(kafka, codec)
@@ -92,7 +95,7 @@ async def _take_in(
         await registry.start()
         publisher.open(producer, registry)
         ready()
-        await sync.run()
+        await while_usable(producer, sync.run())
     finally:
         await producer.close()
         await registry.close()

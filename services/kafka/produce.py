@@ -6,14 +6,18 @@ One thread serves the callbacks and wakes the event loop once per batch of them,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..errors import InvalidInput, Unavailable
+from ..exhaustion import end_if_out_of_memory
 from .clients import MAX_MESSAGE_BYTES, Config
 
 #: With its headers and Kafka's own fields, a record must stay below what a message may have.
@@ -75,6 +79,8 @@ class AsyncProducer:
         self._open = True
         self.in_flight = 0
         """Records sent and not yet acknowledged."""
+        self.broken: asyncio.Future[None] = self._loop.create_future()
+        """Raises `Unavailable` as soon as the producer can never send again: say, Kafka lost what it acknowledged."""
         self._thread = threading.Thread(target=self._serve, name="kafka-deliveries", daemon=True)
         self._thread.start()
 
@@ -111,7 +117,8 @@ class AsyncProducer:
 
     async def close(self, timeout_seconds: float = 10.0) -> None:
         """Wait for what is on its way, at most `timeout_seconds`, then stop."""
-        await asyncio.to_thread(self._producer.flush, timeout_seconds)
+        with contextlib.suppress(KafkaException):  # it is broken: nothing is on its way any more
+            await asyncio.to_thread(self._producer.flush, timeout_seconds)
         self._open = False
         await asyncio.to_thread(self._thread.join, 2.0)
         self._settle()
@@ -139,9 +146,25 @@ class AsyncProducer:
 
     def _serve(self) -> None:
         while self._open:
-            self._producer.poll(0.5)
-            if self._settled and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._settle)
+            try:
+                self._producer.poll(0.5)
+            except Exception as error:  # a fatal error is raised here, whatever calls back meanwhile; once
+                end_if_out_of_memory(error)
+                self._call(partial(self._break, error))
+                time.sleep(0.1)
+            if self._settled:
+                self._call(self._settle)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback)
+
+    def _break(self, error: Exception) -> None:
+        if not self.broken.done():
+            self.broken.set_exception(
+                Unavailable(f"the producer can send nothing any more: {error.__cause__ or error}")
+            )
+            self.broken.exception()  # whoever does not ask is not warned: its sends fail
 
     def _settle(self) -> None:
         while self._settled:
@@ -150,3 +173,16 @@ class AsyncProducer:
             batch.left -= 1
             if batch.left == 0:
                 batch.settle()
+
+
+async def while_usable(producer: AsyncProducer, work: Coroutine[None, None, None]) -> None:
+    """Do the work, until the producer is broken: then it is cancelled, and what broke the producer is raised."""
+    doing = asyncio.create_task(work)
+    try:
+        await asyncio.wait((doing, producer.broken), return_when=asyncio.FIRST_COMPLETED)
+        if producer.broken.done():
+            producer.broken.result()
+        await doing
+    finally:
+        doing.cancel()
+        await asyncio.wait((doing,))

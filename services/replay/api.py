@@ -20,7 +20,7 @@ from ..kafka.schema_registry import wait_for_codec
 from ..settings import KafkaSettings, ReplaySettings
 from ..web import read_body
 from .desk import Desk, HasEnded, NotFound
-from .log import ReplayLog
+from .log import ACKNOWLEDGED_SECONDS, ReplayLog
 from .requests import parse_request, parse_resume
 from .shapes import replay_shape
 
@@ -43,13 +43,17 @@ class ReplayDesk:
 
     async def opened(self) -> Desk:
         """The desk; raises `Unavailable` while Kafka is away."""
-        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+        if self._opening is None or (self._opening.done() and self._opening.exception() is not None) or self._broken():
             self._opening = asyncio.create_task(self._open())
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 return await asyncio.shield(self._opening)
         except TimeoutError as error:
             raise Unavailable("waiting for Kafka; try again in a moment") from error
+
+    def _broken(self) -> bool:
+        """A producer that can send nothing any more is left behind, with what was opened beside it."""
+        return any(isinstance(part, AsyncProducer) and part.broken.done() for part in self._parts[-3:])
 
     async def close(self) -> None:
         if self._opening is not None:
@@ -60,7 +64,9 @@ class ReplayDesk:
 
     async def _open(self) -> Desk:
         codec, _ = await wait_for_codec(self._kafka)
-        producer = AsyncProducer(clients.producer(self._kafka, "penstock-replay-desk"))
+        # What nobody waits for any more must not be written later, behind what was asked instead.
+        bound = {"message.timeout.ms": int(ACKNOWLEDGED_SECONDS * 1000)}
+        producer = AsyncProducer(clients.producer(self._kafka, "penstock-replay-desk") | bound)
         replays, registry = ReplayLog(self._kafka, codec, producer), FunctionRegistry(self._kafka, codec)
         self._parts += [replays, producer, registry]
         await asyncio.gather(replays.start(), registry.start())

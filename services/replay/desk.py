@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import PenstockError
@@ -38,6 +38,8 @@ class Log(Protocol):
     @property
     def table(self) -> ReplayTable: ...
 
+    async def refresh(self) -> None: ...
+
     async def write(self, record: ReplayRecord) -> None: ...
 
 
@@ -51,10 +53,21 @@ class Desk:
     find_ranges: Callable[[Sequence[str], int], Ranges]
     default_rate: float
     now: Callable[[], int]
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ask(self, request: ReplayRequest) -> tuple[ReplayState, bool]:
-        """The replay that the request means, and whether it is new. An identical one is left as it is."""
+        """The replay that the request means, and whether it is new. An identical one is left as it is.
+
+        Another process may be asked the same at the same moment: then both write, and the first record counts. Who was
+        second writes the first one's words again, because compaction keeps the last record. Dying before that leaves
+        the second one's for the time after the compaction.
+        """
         function = await self._function(request.function)
+        async with self.one_at_a_time:
+            await self.log.refresh()
+            return await self._ask(request, function)
+
+    async def _ask(self, request: ReplayRequest, function: FunctionConfig) -> tuple[ReplayState, bool]:
         now = self.now()
         draft = new_replay(request, function, self.default_rate, now)
         existing = self.log.table.get(draft.id)
@@ -65,8 +78,12 @@ class Desk:
         ranges = await asyncio.to_thread(self.find_ranges, on, request.from_at)
         first = self.log.table.first_of(draft.identity)
         dated = first.asked.runs_dated if first is not None else 0
-        await self.log.write(new_replay(request, function, self.default_rate, now, ranges, dated))
-        return self.get(draft.id), True
+        ours = new_replay(request, function, self.default_rate, now, ranges, dated)
+        await self.log.write(ours)
+        state = self.get(ours.id)
+        if state.asked != ours:
+            await self.log.write(state.asked)
+        return state, state.asked.created_at == ours.created_at
 
     async def want(self, replay: str, wanted: ReplayWanted, rate: float | None = None) -> ReplayState:
         """Say what is wanted from now on. Raises `HasEnded` when it is too late."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from ..kafka import clients
-from ..kafka.produce import AsyncProducer
+from ..kafka.produce import AsyncProducer, while_usable
 from ..kafka.ranges import RangeReader
 from ..kafka.registry import FunctionRegistry
 from ..kafka.schema_registry import wait_for_codec
@@ -31,7 +31,8 @@ NICENESS = 10
 async def serve(settings: ReplaySettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
     """Carry out replays until cancelled. Kafka must be reachable and its topics exist.
 
-    Killed at any time, the next one goes on behind what was recorded last; what it repeats starts no run twice.
+    Raises `Unavailable` when the producer is broken for good. Killed at any time, the next one goes on behind what
+    was recorded last; what it repeats starts no run twice.
     """
     os.nice(NICENESS)
     codec, schemas = await wait_for_codec(kafka)
@@ -54,7 +55,7 @@ async def serve(settings: ReplaySettings, kafka: KafkaSettings, ready: Callable[
     )
     ready(f"replayer carries out what is on {kafka.topics().replays}")
     try:
-        await Replayer(replays, turn, ports, settings.replays_at_once).run()
+        await while_usable(producer, Replayer(replays, turn, ports, settings.replays_at_once).run())
     finally:
         await turn.close()
         await replays.close()

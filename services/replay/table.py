@@ -7,7 +7,7 @@ Three records make one replay, each with one writer: what was asked for and what
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import UndecodableRecord
@@ -111,14 +111,17 @@ class ReplayTable:
         self.offset = -1
         """Offset of the last record that is in the table."""
         self._states: dict[ReplayId, ReplayState] = {}
+        self._dates: dict[str, int] = {}
         self._orphans: dict[ReplayId, list[ReplayControl | ReplayProgress]] = {}
 
     def apply(self, record: ReplayRecord) -> None:
-        """Take the next record. Compaction may leave a replay behind what was said about it."""
+        """Take the next record. Compaction may leave a replay behind what was said about it.
+
+        Equal requests that were made at once are one replay, the first: it may be under way when the second comes, and
+        a run's id holds the date. So the first date counts for all replays that name the same runs.
+        """
         if isinstance(record, Replay):
-            self._states[record.id] = ReplayState(record)
-            for later in self._orphans.pop(record.id, ()):
-                self._follow(later)
+            self._ask(record)
         elif record.id in self._states:
             self._follow(record)
         else:
@@ -134,6 +137,14 @@ class ReplayTable:
         """The oldest replay that names the same runs."""
         same = [state for state in self._states.values() if state.asked.identity == identity]
         return min(same, key=lambda state: state.asked.created_at, default=None)
+
+    def _ask(self, record: Replay) -> None:
+        dated = self._dates.setdefault(record.identity, record.runs_dated)
+        if record.id in self._states:
+            return
+        self._states[record.id] = ReplayState(replace(record, runs_dated=dated))
+        for later in self._orphans.pop(record.id, ()):
+            self._follow(later)
 
     def _follow(self, record: ReplayControl | ReplayProgress) -> None:
         state = self._states[record.id]

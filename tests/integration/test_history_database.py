@@ -15,13 +15,17 @@ from penstock.history.event_list import EventFilter, EventList
 from penstock.history.paging import PageRequest
 from penstock.history.read import HistoryReadModel
 from penstock.history.reading import Reader
-from penstock.history.rows import Row, Rows
+from penstock.history.rows import END_NOT_SEEN, Row, RowFolder, Rows
 from penstock.history.run_detail import RunDetail
 from penstock.history.run_list import RunFilter, RunList
 from penstock.history.statistics import Statistics
-from penstock.history.tables import events, metadata, model, runs
+from penstock.history.tables import events, jobs, metadata, model, runs
 from penstock.history.wait_list import WaitFilter, WaitList
 from penstock.history.write import HistoryWriter, Move
+from penstock.messages import keys
+from penstock.messages.codec import Codec
+from penstock.messages.ids import RunId
+from penstock.messages.incoming import IncomingEvents
 
 from .postgres import running_postgres
 
@@ -166,6 +170,45 @@ def test_records_that_come_again_change_nothing(engine: Engine, reader: HistoryR
     assert reader.runs.one(ulid_like(5)) == before
     assert before is not None
     assert (before.status, before.output) == ("Completed", "1")
+
+
+def purged(number: int) -> Rows:
+    """What the tombstone of a run's end says."""
+    rows = Rows()
+    RowFolder(Codec(), IncomingEvents(Codec())).add_state(rows, keys.end_key(RunId(ulid_like(number))), None, NOW + 99)
+    return rows
+
+
+def test_a_run_whose_end_was_purged_unseen_has_ended(engine: Engine, reader: HistoryReadModel) -> None:
+    """Its jobs go, retention finds it, and the end counts should it be read after all."""
+    writer = HistoryWriter(engine, "cluster")
+    begun = a_run(5, ended=False)
+    job: Row = {"run_id": ulid_like(5), "job_id": "j", "kind": "call", "step_id": "s", "name": "", "attempt": 0}
+    begun.jobs[(ulid_like(5), "j")] = job | {"due_at": NOW, "scheduled_at": NOW, "last_error": None, "detail": None}
+    writer.write(begun, [Move(PLACE, None, 1)])
+    for offset in (1, 2):
+        writer.write(purged(5), [Move(PLACE, offset, offset + 1)])
+    found = reader.runs.one(ulid_like(5))
+    assert found is not None
+    assert (found.status, found.output, found.ended_at) == ("Unknown", END_NOT_SEEN, NOW + 99)
+    with engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(jobs)).scalar_one() == 0
+    writer.write(a_run(5, ended=True, started=False), [Move(PLACE, 3, 4)])
+    assert (found := reader.runs.one(ulid_like(5))) is not None
+    assert (found.status, found.ended_at) == ("Completed", NOW + 5)
+
+
+def test_an_end_that_was_seen_outlives_the_purge(engine: Engine, reader: HistoryReadModel) -> None:
+    """In the same batch and in a later one; a run that history never knew does not appear."""
+    writer = HistoryWriter(engine, "cluster")
+    whole = a_run(5, ended=True)
+    whole.purged = purged(5).purged | purged(6).purged
+    writer.write(whole, [Move(PLACE, None, 1)])
+    writer.write(purged(5), [Move(PLACE, 1, 2)])
+    found = reader.runs.one(ulid_like(5))
+    assert found is not None
+    assert (found.status, found.output) == ("Completed", "1")
+    assert reader.runs.one(ulid_like(6)) is None
 
 
 def test_a_row_that_the_database_refuses_is_left_out(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:

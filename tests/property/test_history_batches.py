@@ -50,6 +50,11 @@ def _line(draw: st.DrawFn, number: int) -> list[Taken]:
         line += _step(run, place, retries=draw(st.integers(0, 2)))
     if draw(st.booleans()):
         line.append((keys.end_key(run), CODEC.encode(RunEnded(run, "Completed", "1", NOW, NOW))))
+        if draw(st.booleans()):
+            line.append((keys.end_key(run), None))
+    elif draw(st.booleans()):  # the end was compacted away
+        line += _step(run, 9, retries=draw(st.integers(0, 2)))[:-2]
+        line.append((keys.end_key(run), None))
     else:
         line += _step(run, 9, retries=draw(st.integers(0, 2)))[:-2]
     return line

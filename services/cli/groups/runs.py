@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at runs, follow, cancel and repeat them.", no_args_is_help=True)
 
 FOLLOW_SECONDS = 1.0
-FINAL = ("Completed", "Failed", "Cancelled", "Skipped")
+FINAL = ("Completed", "Failed", "Cancelled", "Skipped", "Unknown")
 
 Status = Annotated[str, typer.Option(help="Running, Completed, Failed, Cancelled or Skipped.")]
 OfFunction = Annotated[str, typer.Option("--function", "-F", help="Only runs of this function (app/slug).")]

@@ -350,6 +350,33 @@ async def test_an_offset_that_does_not_come_is_waited_for_once() -> None:
     assert asked == [1000]
 
 
+async def test_a_start_whose_function_cannot_be_read_yet_waits() -> None:
+    """The functions topic has it, its leader is away: to start without it would fail the run."""
+    world = World(App(three_steps))
+    away = [True]
+
+    async def reached(offset: int, timeout_seconds: float) -> bool:
+        return not away
+
+    async def end(timeout_seconds: float) -> int:
+        return 2000
+
+    world.registry.reached, world.registry.end = reached, end  # type: ignore[method-assign]
+    world.commands = [replace(start("a"), registry_offset=1000)]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    with pytest.raises(Unavailable, match="a start needs 1000"):
+        await world.run_until(owner, lambda: ended(owner, world.commands[0].run_id))
+    await owner.close()
+    away.clear()
+    heir = world.owner()
+    await heir.open()
+    await world.deliver(heir)
+    await world.run_until(heir, lambda: ended(heir, world.commands[0].run_id))
+    await heir.close()
+
+
 async def test_a_changelog_that_does_not_close_leaves_the_state_closed() -> None:
     """Else the partition could not be opened again."""
     world = World(App(three_steps))

@@ -100,6 +100,9 @@ class Registry:
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         return True
 
+    async def end(self, timeout_seconds: float) -> int:
+        return self.table.offset + 1
+
     async def refresh(self, timeout_seconds: float) -> None:
         pass
 

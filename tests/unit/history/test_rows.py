@@ -9,7 +9,7 @@ import pytest
 
 from penstock.errors import Unavailable
 from penstock.history.plain_text import MAX_KEY_CHARACTERS, bounded_key, plain
-from penstock.history.rows import RowFolder, Rows
+from penstock.history.rows import END_NOT_SEEN, RowFolder, Rows
 from penstock.messages import keys
 from penstock.messages.codec import Codec
 from penstock.messages.ids import DISCOVERY, FunctionKey, JobId, RunId, StepId
@@ -111,14 +111,22 @@ def test_a_job_of_a_run_that_began_here_needs_no_removal() -> None:
     assert (rows.jobs, rows.done_jobs) == ({}, set())
 
 
-@pytest.mark.parametrize(
-    "key", [keys.run_key(RUN), keys.end_key(RUN), keys.step_key(RUN, StepId("a")), keys.OFFSET, None, b"", b"x/y"]
-)
+@pytest.mark.parametrize("key", [keys.run_key(RUN), keys.step_key(RUN, StepId("a")), keys.OFFSET, None, b"", b"x/y"])
 def test_what_the_owner_forgets_history_keeps(key: bytes | None) -> None:
     """Other tombstones say that the run's state is purged, not that it never happened."""
     rows = Rows()
     FOLDER.add_state(rows, key, None)
     assert is_empty(rows)
+
+
+def test_a_tombstone_of_an_end_says_that_the_run_is_over() -> None:
+    """Since when is not known better than by the tombstone; a run that begins anew behind it is not over."""
+    rows = Rows()
+    FOLDER.add_state(rows, keys.end_key(RUN), None, NOW + 7)
+    not_seen = {"run": RUN, "at_status": "Unknown", "at_output": END_NOT_SEEN, "at_ended_at": NOW + 7}
+    assert rows.purged == {RUN: not_seen}
+    FOLDER.add_state(rows, keys.run_key(RUN), CODEC.encode(STARTED), NOW + 8)
+    assert rows.purged == {}
 
 
 def test_what_is_not_shown_is_not_decoded() -> None:

@@ -63,6 +63,11 @@ class MemoryTopics:
     async def reached(self, offset: int, timeout_seconds: float) -> bool:
         return self.readable and self.table.offset >= offset
 
+    async def refresh(self, timeout_seconds: float) -> None:
+        """The table is what was sent: it has no way to lag."""
+        if self.broken:
+            raise Unavailable("Kafka is away")
+
     def on(self, topic: str) -> list[Record]:
         """What lies on a topic, tombstones left out."""
         return [self.codec.decode(r.value) for r in self.sent if r.topic == topic and r.value is not None]

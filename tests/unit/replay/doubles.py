@@ -88,11 +88,24 @@ class MemoryReplays:
 
     table: ReplayTable = field(default_factory=ReplayTable)
     written: list[ReplayRecord] = field(default_factory=list)
+    written_by_others: list[ReplayRecord] = field(default_factory=list)
+    """Seen with the next look at the topic's end."""
+    written_at_once: list[ReplayRecord] = field(default_factory=list)
+    """By others, just before our next own record."""
 
     def state(self, replay: ReplayId) -> ReplayState | None:
         return self.table.get(replay)
 
+    async def refresh(self) -> None:
+        if self.written_by_others:
+            self._take(self.written_by_others.pop(0))
+
     async def write(self, record: ReplayRecord) -> None:
+        if self.written_at_once:
+            self._take(self.written_at_once.pop(0))
+        self._take(record)
+
+    def _take(self, record: ReplayRecord) -> None:
         self.written.append(record)
         self.table.apply(record)
 

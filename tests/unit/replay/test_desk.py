@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from penstock.errors import InvalidInput
-from penstock.messages.records import ReplayProgress
+from penstock.messages.records import Replay, ReplayProgress
 from penstock.replay import desk as desk_module
 from penstock.replay.desk import Desk, HasEnded, NotFound
 from penstock.replay.requests import ReplayRequest, parse_request
@@ -47,6 +49,47 @@ async def test_the_same_again_is_the_same() -> None:
     again, new = await asking.ask(request(rate=7))
     assert (new, again, len(replays.written)) == (False, whole, 2)
     assert [state.asked.id for state in asking.newest(10)] == [whole.asked.id, first.asked.id]
+
+
+async def asked_elsewhere(**body: object) -> Replay:
+    """What another process writes for the request, a second before us."""
+    replays = MemoryReplays()
+    state, _ = await desk(replays).ask(request(**body))
+    return replace(state.asked, created_at=NOW - 1000, runs_dated=NOW - 1000)
+
+
+async def test_two_clicks_are_one_replay() -> None:
+    """Requests that overlap in one process wait for one another."""
+    replays = MemoryReplays()
+    asking = desk(replays)
+    (first, new), (second, again) = await asyncio.gather(asking.ask(request()), asking.ask(request()))
+    assert (new, again, first, len(replays.written)) == (True, False, second, 1)
+
+
+async def test_what_another_process_was_asked_before_is_found() -> None:
+    """The topic is read to its end before anything is written."""
+    other = await asked_elsewhere()
+    replays = MemoryReplays(written_by_others=[other])
+    state, new = await desk(replays).ask(request())
+    assert (state.asked, new, replays.written) == (other, False, [other])
+
+
+async def test_of_two_processes_asked_at_once_the_first_record_counts() -> None:
+    """The second one's is followed by the first one's words, so that compaction keeps these."""
+    other = await asked_elsewhere()
+    replays = MemoryReplays(written_at_once=[other])
+    state, new = await desk(replays).ask(request())
+    assert (state.asked, new) == (other, False)
+    assert replays.written[-1] == other
+
+
+async def test_replays_asked_at_once_that_name_the_same_runs_date_them_alike() -> None:
+    """One with a limit and one without start the same runs, by the first one's date."""
+    other = await asked_elsewhere(limit=3)
+    replays = MemoryReplays(written_at_once=[other])
+    state, new = await desk(replays).ask(request())
+    assert (state.asked.runs_dated, new) == (other.runs_dated, True)
+    assert replays.written[-1] == state.asked
 
 
 async def test_pausing_resuming_and_the_end() -> None:

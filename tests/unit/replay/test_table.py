@@ -71,6 +71,17 @@ def test_done_counts_what_was_read_within_the_range() -> None:
     assert found.first_of("other") is None
 
 
+def test_asked_twice_is_the_first_and_goes_on() -> None:
+    """A carrier may have begun with it: neither its date and its ends change, nor what was said about it."""
+    found = ReplayTable()
+    for record in [replay(), progress(), control("pause")]:
+        found.apply(record)
+    found.apply(replay(runs_dated=NOW + 5, created_at=NOW + 5, ends={"events/0": 99}))
+    state = found.get(ID)
+    assert state is not None
+    assert (state.asked, state.positions(), state.status) == (replay(), {"events/0": 5}, "Paused")
+
+
 @pytest.mark.parametrize(
     "broken",
     [
