@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -36,6 +37,9 @@ JOIN_MARGIN_MS = 2000
 REBALANCE_POLL_SECONDS = 0.02
 #: Less than a session: by then the group must have heard of us again.
 EMPTY_SECONDS = 4.0
+
+#: Of a partition that lost its tail, what is not older is taken again: so long a repeated event is known as one.
+TAKEN_AGAIN_SECONDS = 23 * 3600.0
 
 _GROUP_WENT_ON = (
     errors.CommitFailedError,
@@ -90,9 +94,28 @@ def transport(
             """What has come, each record with the gap before it noted where Faust would not: it takes having read
             offset 0 for having read nothing, and what lies behind the gap would never be committed."""
             async for tp, message in super().getmany(timeout):
+                if self._lost_its_tail(tp, message):
+                    self._begin_again(tp, message.offset)
                 if self._read_offset[tp] == 0 and message.offset > 1:
                     await self._add_gap(tp, 1, message.offset)
                 yield tp, message
+
+        def _lost_its_tail(self, tp: TP, message: Message) -> bool:
+            """The log ends before what was read of it: new records have the offsets of lost ones, and Faust would pass
+            them over. aiokafka, which is told that there is nothing at such an offset, begins with the first."""
+            read: int | None = self._read_offset[tp]
+            if read is None or message.offset >= read or (message.timestamp or 0) < time.time() - TAKEN_AGAIN_SECONDS:
+                return False
+            end: int | None = self.highwater(tp)
+            return end is not None and end < read
+
+        def _begin_again(self, tp: TP, offset: int) -> None:
+            """Take and commit from this offset on, whatever was committed before."""
+            log.warning("%s/%s ends before offset %s: taken again from %s", *tp, self._read_offset[tp], offset)
+            self._read_offset[tp] = None
+            self._committed_offset[tp] = offset or None
+            for noted in (self._acked, self._acked_index, self._gap):
+                noted.pop(tp, None)
 
         async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
             """Offsets without a record, such as markers of transactions.

@@ -297,6 +297,22 @@ def test_an_aborted_transaction_behind_the_first_record_does_not_stop_the_offset
     wait_until(lambda: client.lag() <= 1, "the offsets behind the gap are committed")
 
 
+def test_a_partition_that_ends_before_what_was_matched_is_taken_again(
+    client: Client, start_matcher: StartMatcher
+) -> None:
+    """A log that lost its tail has new events at offsets that were committed before: they start their runs."""
+    client.register("f", EventTrigger("shop/placed"))
+    client.send(event("first"), partition=0)
+    group = Consumer(clients.consumer(client.kafka, "test", f"{client.kafka.topic_prefix}matcher"))
+    group.commit(offsets=[TopicPartition(client.topics.events, 0, 1000)], asynchronous=False)
+    group.close()
+    start_matcher().wait_ready()
+    client.send(event("second"), partition=0)
+    starts = client.starts(lambda found: len(ids_of(found)) >= 2)
+    assert ids_of(starts) == {"first", "second"}
+    wait_until(lambda: client.lag() == 0, "the offsets of the log that is there are committed")
+
+
 def test_a_stop_finishes_its_work_and_the_next_start_repeats_nothing(
     client: Client, matcher: MatcherProcess, start_matcher: StartMatcher
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from faust.types import TP
 from intervaltree import IntervalTree
 
 from penstock.matcher.app import options
-from penstock.matcher.faust_kafka import consumer_options, transport
+from penstock.matcher.faust_kafka import TAKEN_AGAIN_SECONDS, consumer_options, transport
 from penstock.settings import KafkaSettings, MatcherSettings
 
 
@@ -123,7 +124,7 @@ async def test_a_gap_behind_the_first_offset_of_all_holds_nothing_back(monkeypat
 
     async def records(*_: object) -> AsyncIterator[tuple[TP, SimpleNamespace]]:
         for offset in read:
-            yield partition.place, SimpleNamespace(offset=offset)
+            yield partition.place, SimpleNamespace(offset=offset, timestamp=time.time())
 
     monkeypatch.setattr(driver.Consumer, "getmany", records)
     async for place, message in consumer.getmany(1.0):
@@ -132,6 +133,50 @@ async def test_a_gap_behind_the_first_offset_of_all_holds_nothing_back(monkeypat
     assert partition.committed() == 1
     partition.acknowledge(4, 5)
     assert partition.committed() == 6
+
+
+class Truncated:
+    """A consumer that has read and committed up to offset 10, and is now given records from the log's start."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, end: int, ages: tuple[float, ...]) -> None:
+        self.partition, self.consumer = Committing(), Committing().consumer
+        self.partition.consumer = self.consumer
+        self.consumer._read_offset = defaultdict(lambda: 10)
+        self.consumer.highwater = lambda _place: end
+        place = self.partition.place
+
+        async def records(*_: object) -> AsyncIterator[tuple[TP, SimpleNamespace]]:
+            for offset, age in enumerate(ages):
+                yield place, SimpleNamespace(offset=offset, timestamp=time.time() - age)
+
+        monkeypatch.setattr(driver.Consumer, "getmany", records)
+
+    async def taken(self) -> list[int]:
+        """The offsets that Faust does not pass over."""
+        found: list[int] = []
+        async for place, message in self.consumer.getmany(1.0):
+            read = self.consumer._read_offset[place]
+            if read is None or message.offset >= read:
+                self.consumer._read_offset[place] = message.offset
+                found.append(message.offset)
+        return found
+
+
+async def test_a_partition_that_lost_its_tail_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New records lie at offsets that were matched before; what is so old that a repeat would count stays out."""
+    old = TAKEN_AGAIN_SECONDS + 60
+    log = Truncated(monkeypatch, 5, (old, old, 60, 30, 0))
+    log.partition.acknowledge(11)
+    assert await log.taken() == [2, 3, 4]
+    log.partition.acknowledge(2, 3)
+    assert log.partition.committed() == 4
+    log.partition.acknowledge(4)
+    assert log.partition.committed() == 5
+
+
+async def test_records_that_come_twice_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log reaches as far as we have read: nothing is lost, and nothing is taken again."""
+    assert await Truncated(monkeypatch, 10, (3, 2, 1)).taken() == []
 
 
 async def test_all_that_is_matched_is_committed_at_once() -> None:
