@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,9 +29,10 @@ from ..state.origin import is_folded_from, remember_origin
 from ..state.store import PartitionState
 from . import timers
 from .applied import UNKNOWN_LOG, CommandLog, ends_too_early
-from .arrivals import Arrival, CommandArrived, FunctionsChanged, RunFact, StateDue, size_of
+from .arrivals import Arrival, CommandArrived, FunctionsChanged, RunFact, StateDue
 from .changelog import Changelog
 from .core import PartitionCore
+from .inbox import Inbox
 from .outgoing import Outbox
 from .runstore import Draft, fold_changelog
 
@@ -100,7 +100,7 @@ class PartitionOwner:
         self._calls = calls
         self._clock = clock
         self._core = PartitionCore(partition, outbox.run_partitions, state, registry.table, codec, rules, cached_runs)
-        self._inbox: deque[Arrival] = deque()
+        self._inbox = Inbox()
         self._arrived = asyncio.Event()
         self._at_rest = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"partition-{partition}")
@@ -114,7 +114,6 @@ class PartitionOwner:
         self._outgoing: Sequence[Outgoing] = ()
         """Messages of the draft that was sealed last."""
         self._max_batch = MAX_BATCH
-        self._waiting_size = 0
         self._latest = 0
         self._in_vain = -1
         self._reason_to_end = ""
@@ -133,7 +132,7 @@ class PartitionOwner:
     @property
     def waiting_size(self) -> int:
         """Characters of payload in them, about."""
-        return self._waiting_size
+        return self._inbox.size
 
     def begin_with(self, arrivals: int) -> None:
         """Take no more than so many into the first commit; each that succeeds doubles it.
@@ -174,13 +173,7 @@ class PartitionOwner:
 
     def _next_batch(self) -> list[Arrival]:
         """What one commit takes in: bounded in number and in size, but never nothing."""
-        batch: list[Arrival] = []
-        size = 0
-        while self._inbox and len(batch) < self._max_batch and size < MAX_BATCH_CHARACTERS:
-            arrival = self._inbox.popleft()
-            batch.append(arrival)
-            size += size_of(arrival)
-        self._waiting_size -= size
+        batch = self._inbox.take(self._max_batch, MAX_BATCH_CHARACTERS)
         if not self._inbox:
             self._arrived.clear()
         return batch
@@ -191,8 +184,7 @@ class PartitionOwner:
 
     def put_all(self, arrivals: Sequence[Arrival]) -> None:
         if arrivals and not self.closed:
-            self._inbox.extend(arrivals)
-            self._waiting_size += sum(map(size_of, arrivals))
+            self._inbox.put_all(arrivals)
             self._arrived.set()
             self._at_rest.clear()
 
@@ -224,7 +216,6 @@ class PartitionOwner:
         if self._wake is not None:
             self._wake.cancel()
         self._inbox.clear()
-        self._waiting_size = 0
         self._calls.drop(self)
         loop = asyncio.get_running_loop()
         try:
@@ -315,8 +306,7 @@ class PartitionOwner:
     def _put_back(self, left: Sequence[Arrival]) -> None:
         """What a commit had no room for comes first in the next."""
         if left and not self.closed:
-            self._inbox.extendleft(reversed(left))
-            self._waiting_size += sum(map(size_of, left))
+            self._inbox.put_back(left)
             self._arrived.set()
 
     async def _know_functions(self, batch: Sequence[Arrival]) -> None:

@@ -197,7 +197,7 @@ class World:
         """Let the owner work until the condition holds; its death or failure is raised here."""
         task = asyncio.create_task(owner.run())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not condition():
                     if task.done():
                         task.result()
