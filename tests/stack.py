@@ -95,9 +95,12 @@ class Stack:
     @property
     def kafka(self) -> KafkaSettings:
         """Settings by which a test reaches the same topics."""
+        counts = ("event_partitions", "run_partitions", "wait_partitions")
+        asked = {name: self.environment.get(f"PENSTOCK_{name.upper()}") for name in counts}
         return KafkaSettings(
             kafka_bootstrap_servers=self.bootstrap_servers,
             topic_prefix=self.topic_prefix,
+            **{name: int(count) for name, count in asked.items() if count is not None},
         )
 
     def pids(self) -> dict[str, int]:
