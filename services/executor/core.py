@@ -114,7 +114,7 @@ class PartitionCore:
         self._commands_topic = commands.topic_id
         found = continuation(self.runs.offset_applied(), commands)
         if found.warning:
-            log.error("partition %s: %s", self.partition, found.warning)
+            log.warning("partition %s: %s", self.partition, found.warning)
         self.next_command = found.offset
 
     def take(self, arrivals: Iterable[Arrival], now: int, seal: Seal = _left_open) -> Draft:

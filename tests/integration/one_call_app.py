@@ -7,6 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import uvicorn
@@ -60,6 +61,9 @@ class OneCallApp:
         answer = httpx.post(f"{server}/fn/register", json=body, timeout=30)
         assert answer.status_code == 200, answer.text
 
+    def n_of(self, event: dict[str, Any]) -> int:
+        return int(event["data"]["n"])
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(10)
@@ -74,7 +78,7 @@ class OneCallApp:
             await asyncio.to_thread(self.register_again)
             await self._send(send, 200, b"{}")
             return
-        n = json.loads(body)["event"]["data"]["n"]
+        n = self.n_of(json.loads(body)["event"])
         self.seen[n] += 1
         if n in self.failing:
             await self._send(send, 500, b'{"name": "Error", "message": "this n fails"}', NO_RETRY)
