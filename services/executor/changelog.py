@@ -14,7 +14,7 @@ from ..errors import Fenced, Unavailable
 from ..kafka import clients
 from ..kafka.asking import bounds_of
 from ..kafka.held_back import held_back
-from ..kafka.produce import Outgoing
+from ..kafka.produce import Headers, Outgoing
 from ..kafka.topic_ids import topic_ids
 from ..messages import keys
 from ..settings import KafkaSettings
@@ -139,7 +139,8 @@ class KafkaChangelog:
             producer.begin_transaction()
             self._produce(producer, records)
             for each in outgoing:
-                self._enqueue(producer, each)
+                partition = -1 if each.partition is None else each.partition
+                _enqueue(producer, each.topic, each.key, each.value, partition, each.headers or ())
             producer.flush(_COMMIT_TIMEOUT_SECONDS)
             producer.commit_transaction(_COMMIT_TIMEOUT_SECONDS)
         return self._last_offset
@@ -170,27 +171,10 @@ class KafkaChangelog:
         # which owning all of them were written, so that the audit sees who wrote behind its successor.
         last = len(records) - 1
         for place, (key, value) in enumerate(records.items()):
-            headers = (self._owning,) if place == last else ()
-            record = Outgoing(self._topic, key, value, headers, self._partition)
-            self._enqueue(producer, record, self._delivered if place == last else None)
-
-    def _enqueue(self, producer: Producer, record: Outgoing, on_delivery: Callable[..., None] | None = None) -> None:
-        """Send, when there is room: what has been delivered takes up room until its report is served."""
-        give_up = time.monotonic() + _COMMIT_TIMEOUT_SECONDS
-        while True:
-            try:
-                return producer.produce(
-                    record.topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=list(record.headers or ()),
-                    partition=-1 if record.partition is None else record.partition,
-                    on_delivery=on_delivery,
-                )
-            except BufferError:
-                if time.monotonic() > give_up:
-                    raise
-                producer.poll(0.1)
+            if place == last:
+                _enqueue(producer, self._topic, key, value, self._partition, (self._owning,), self._delivered)
+            else:
+                _enqueue(producer, self._topic, key, value, self._partition)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -204,6 +188,28 @@ class KafkaChangelog:
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,
         }
+
+
+def _enqueue(
+    producer: Producer,
+    topic: str,
+    key: bytes | None,
+    value: bytes | None,
+    partition: int,
+    headers: Headers = (),
+    on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
+) -> None:
+    """Send, when there is room: what has been delivered takes up room until its report is served."""
+    give_up = 0.0
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, on_delivery, headers=list(headers))
+            return
+        except BufferError:
+            give_up = give_up or time.monotonic() + _COMMIT_TIMEOUT_SECONDS
+            if time.monotonic() > give_up:
+                raise
+            producer.poll(0.1)
 
 
 def _next_batch(consumer: Consumer, end: int) -> tuple[list[Message], bool]:
