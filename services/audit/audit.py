@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import InvalidRegistration, TopicMismatch, Unavailable, UndecodableRecord
 from ..functions.table import FunctionTable
+from ..kafka.asking import until_answered
 from ..kafka.partition_log import GroupOffsets, KafkaPartitionLog, LogRecord
 from ..kafka.schema_registry import wait_for_codec
 from ..kafka.topics import check_topics
@@ -109,15 +110,9 @@ class _Look:
         offsets = GroupOffsets(self._settings, f"{self._settings.topic_prefix}matcher")
         names = (self._topics.events, self._topics.internal_events)
         places = [(name, p) for name in names for p in range(self._topics.event_partitions)]
-        give_up = time.monotonic() + COORDINATOR_SECONDS
         with closing(offsets):
-            while True:
-                try:
-                    return dict.fromkeys(places, 0) | offsets.read(places)
-                except Unavailable:
-                    if time.monotonic() > give_up:
-                        raise
-                    time.sleep(0.2)
+            found = until_answered(lambda: offsets.read(places), COORDINATOR_SECONDS, (Unavailable,))
+            return dict.fromkeys(places, 0) | found
 
     def _changelog(self, partition: int, found: Findings) -> ChangelogAudit:
         self._say(f"reading the changelog of partition {partition}")

@@ -22,17 +22,21 @@ _FINAL = {
 T = TypeVar("T")
 
 
-def until_answered(ask: Callable[[], T], seconds: float = ANSWER_SECONDS) -> T:
+def until_answered(
+    ask: Callable[[], T],
+    seconds: float = ANSWER_SECONDS,
+    unanswered: tuple[type[Exception], ...] = (KafkaException, FutureTimeout),
+) -> T:
     """What `ask` returns, at the latest attempt that began within so many seconds; then it raises what that raised.
 
-    Blocks. `KafkaException` and a future's timeout are no answers, unless the error will not pass.
+    Blocks. Exceptions of these kinds are no answers, unless the error will not pass.
     """
     give_up = time.monotonic() + seconds
     attempt = 0
     while True:
         try:
             return ask()
-        except (KafkaException, FutureTimeout) as error:
+        except unanswered as error:
             if time.monotonic() > give_up or _is_final(error):
                 raise
         time.sleep(_PAUSE_SECONDS[min(attempt, len(_PAUSE_SECONDS) - 1)])
@@ -49,6 +53,6 @@ def bounds_of(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
     return until_answered(ask)
 
 
-def _is_final(error: KafkaException | FutureTimeout) -> bool:
+def _is_final(error: Exception) -> bool:
     cause = error.args[0] if error.args else None
     return isinstance(cause, KafkaError) and cause.code() in _FINAL

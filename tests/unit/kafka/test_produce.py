@@ -45,25 +45,31 @@ def made(monkeypatch: pytest.MonkeyPatch, in_callback: bool = False) -> tuple[As
     return AsyncProducer({}), real
 
 
+class Endless:
+    """Work that goes on until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.began, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
 @pytest.mark.parametrize("in_callback", [False, True])
 async def test_work_with_a_broken_producer_ends(monkeypatch: pytest.MonkeyPatch, in_callback: bool) -> None:
     """With the broker's reason, also when nobody sends anything; the thread that takes deliveries goes on."""
     producer, real = made(monkeypatch, in_callback)
-    began, ended = asyncio.Event(), asyncio.Event()
-
-    async def work() -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
+    work = Endless()
     doing = asyncio.create_task(while_usable(producer, work()))
-    await began.wait()
+    await work.began.wait()
     real.lost.set()
     with pytest.raises(Unavailable, match=r"can send nothing any more.*out of order"):
         await asyncio.wait_for(doing, 10)
-    assert ended.is_set()
+    assert work.ended.is_set()
     with pytest.raises(Unavailable, match="full or broken"):
         await producer.send("t", None, None)
     await producer.close()
@@ -84,19 +90,11 @@ async def test_work_that_ends_by_itself_is_not_held(monkeypatch: pytest.MonkeyPa
 async def test_cancelled_work_is_over_when_that_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The producer may be closed then."""
     producer, _real = made(monkeypatch)
-    began, ended = asyncio.Event(), asyncio.Event()
-
-    async def work() -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
+    work = Endless()
     doing = asyncio.create_task(while_usable(producer, work()))
-    await began.wait()
+    await work.began.wait()
     doing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await doing
-    assert ended.is_set()
+    assert work.ended.is_set()
     await producer.close()
