@@ -51,6 +51,9 @@ class Changelog(Protocol):
     def command_bounds(self) -> tuple[int, int]:
         """The same of the partition's commands."""
 
+    def holds(self, offset: int) -> bool:
+        """Whether a committed record lies at the offset. Not so when it was aborted, or compacted away."""
+
     def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
         """Committed records behind offset `after` up to `end`, in batches with their last offset.
 
@@ -109,7 +112,17 @@ class KafkaChangelog:
         finally:
             consumer.close()
 
+    def holds(self, offset: int) -> bool:
+        for batch, _ in self._read(offset - 1, self.bounds()[1]):
+            if batch:
+                return batch[0].offset() == offset
+        return False
+
     def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
+        for batch, last in self._read(after, end):
+            yield [(m.key() or b"", m.value()) for m in batch], last
+
+    def _read(self, after: int, end: int) -> Iterator[tuple[list[Message], int]]:
         if after + 1 >= end:
             return
         consumer = Consumer(self._reader_config())
@@ -127,7 +140,7 @@ class KafkaChangelog:
                         raise Unavailable(
                             f"the changelog of partition {self._partition} does not come to its end {end}"
                         )
-                    yield [(m.key() or b"", m.value()) for m in batch], after
+                    yield batch, after
         finally:
             consumer.close()
 

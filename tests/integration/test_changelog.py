@@ -104,6 +104,22 @@ def test_an_open_transaction_does_not_pass_for_the_end(kafka_settings: KafkaSett
     changelog.close()
 
 
+def test_only_what_is_committed_is_held(kafka_settings: KafkaSettings) -> None:
+    """Not what was aborted, though it lies there; so a state that was folded from it is found out."""
+    changelog = KafkaChangelog(kafka_settings, 1)
+    changelog.fence()
+    first = changelog.commit({b"a": b"1", b"b": b"2"}, ())
+    heir = KafkaChangelog(kafka_settings, 1)
+    heir.fence()
+    last = heir.commit({b"a": b"3"}, ())
+    held = [offset for offset in range(heir.bounds()[1]) if heir.holds(offset)]
+    assert held == [first - 1, first, last], "not the markers, nor the heir's first record, which is aborted"
+    assert last == first + 4
+    assert not heir.holds(last + 10)
+    changelog.close()
+    heir.close()
+
+
 def test_a_topic_made_anew_is_another_one(kafka_settings: KafkaSettings) -> None:
     """Under the same name; a state that was folded from the first is not the second's."""
     name = kafka_settings.topics().run_state

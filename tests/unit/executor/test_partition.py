@@ -630,3 +630,23 @@ async def test_an_index_that_cannot_be_read_ends_the_owner(monkeypatch: pytest.M
     with pytest.raises(Unavailable, match="too many open files"):
         await world.run_until(owner, lambda: False)
     await owner.close()
+
+
+async def test_a_state_folded_from_a_commit_that_was_not_kept_is_rebuilt() -> None:
+    """A broker that died may have confirmed a commit and not kept it: the run then goes on from the changelog."""
+    app = App(three_steps)
+    world = World(app)
+    world.commands = [start("a")]
+    owner = world.owner()
+    await owner.open()
+    await world.deliver(owner)
+    await world.run_until(owner, lambda: ended(owner, world.commands[0].run_id))
+    await owner.close()
+    place = next(n for n, (key, _) in enumerate(world.log.records) if key.startswith(b"end/"))
+    world.log.aborted = set(range(place - 1, len(world.log.records)))
+    heir = world.owner()
+    await heir.open()
+    assert not ended(heir, world.commands[0].run_id)
+    await world.run_until(heir, lambda: ended(heir, world.commands[0].run_id))
+    assert len(app.calls) == 5, "the last one was made again"
+    await heir.close()

@@ -44,6 +44,7 @@ class Log:
     outgoing: list[Outgoing] = field(default_factory=list)
     topic_id: str = ""
     commands_topic_id: str = ""
+    aborted: set[int] = field(default_factory=set)
     command_bounds: tuple[int, int] = (0, -1)
 
 
@@ -65,13 +66,16 @@ class LogChangelog:
     def bounds(self) -> tuple[int, int]:
         return 0, len(self.log.records)
 
+    def holds(self, offset: int) -> bool:
+        return offset not in self.log.aborted
+
     def command_bounds(self) -> tuple[int, int]:
         return self.log.command_bounds
 
     def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
         for start in range(after + 1, end, 7):
-            batch = self.log.records[start : min(start + 7, end)]
-            yield batch, start + len(batch) - 1
+            batch = [self.log.records[n] for n in range(start, min(start + 7, end)) if n not in self.log.aborted]
+            yield batch, min(start + 7, end) - 1
             yield [], start
 
     def commit(self, records: Mapping[bytes, bytes | None], outgoing: Sequence[Outgoing]) -> int:
