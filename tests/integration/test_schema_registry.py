@@ -124,7 +124,7 @@ def test_our_schemas_are_registered_under_their_names(server: RegistryServer, re
     found = registry.schema(int.from_bytes(written[1:5], "big"))
     assert found is not None
     assert found.parsed is not None
-    assert fastavro.schemaless_reader(io.BytesIO(written[5:]), found.parsed, None) == {"offset": 3}
+    assert fastavro.schemaless_reader(io.BytesIO(written[5:]), found.parsed, None) == {"offset": 3, "topic_id": ""}
     assert schema_registry.codec(registry).encode(OffsetApplied(3)) == written
 
 
