@@ -51,8 +51,8 @@ class Changelog(Protocol):
     def command_bounds(self) -> tuple[int, int]:
         """The same of the partition's commands."""
 
-    def holds(self, offset: int) -> bool:
-        """Whether a committed record lies at the offset. Not so when it was aborted, or compacted away."""
+    def holds(self, offset: int, end: int) -> bool:
+        """Whether a committed record lies at the offset, before `end`. Not when it was aborted, or compacted away."""
 
     def read(self, after: int, end: int) -> Iterator[tuple[Pairs, int]]:
         """Committed records behind offset `after` up to `end`, in batches with their last offset.
@@ -112,8 +112,8 @@ class KafkaChangelog:
         finally:
             consumer.close()
 
-    def holds(self, offset: int) -> bool:
-        for batch, _ in self._read(offset - 1, self.bounds()[1]):
+    def holds(self, offset: int, end: int) -> bool:
+        for batch, _ in self._read(offset - 1, end):
             if batch:
                 return batch[0].offset() == offset
         return False

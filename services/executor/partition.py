@@ -233,7 +233,7 @@ class PartitionOwner:
         offset = state.changelog_offset()
         origin, commands_id = self._changelog.topic_ids()
         fits = age <= MAX_LOCAL_AGE_MS and first - 1 <= offset < end and is_folded_from(state, origin)
-        if offset >= 0 and not (fits and self._changelog.holds(offset)):
+        if offset >= 0 and not (fits and self._changelog.holds(offset, end)):
             # Too old to be brought up to date, ahead of the changelog, folded from another of the same name, or from a
             # commit that Kafka confirmed and did not keep.
             log.warning("partition %s: local state does not fit the changelog, rebuilding it", self.partition)

@@ -66,7 +66,7 @@ class LogChangelog:
     def bounds(self) -> tuple[int, int]:
         return 0, len(self.log.records)
 
-    def holds(self, offset: int) -> bool:
+    def holds(self, offset: int, end: int) -> bool:
         return offset not in self.log.aborted
 
     def command_bounds(self) -> tuple[int, int]:
