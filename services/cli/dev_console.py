@@ -65,7 +65,7 @@ class DevConsole:
             self.all_ready.set()
         self._update_file()
 
-    def died(self, name: str, exit_code: int, last_lines: Sequence[str], restart_in: float | None) -> None:
+    def died(self, name: str, exit_code: int | None, last_lines: Sequence[str], restart_in: float | None) -> None:
         self._running.ready[name] = False
         self._update_file()
         how = _end(exit_code)
@@ -96,7 +96,9 @@ class DevConsole:
         self._console.print("  Ctrl-C stops all of it.\n", style="dim")
 
 
-def _end(exit_code: int) -> str:
+def _end(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "was not started"
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     hint = " (for want of memory, perhaps: give it more)" if -exit_code in _WITHOUT_MEMORY else ""

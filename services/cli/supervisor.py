@@ -46,8 +46,8 @@ class Listener(Protocol):
 
     def ready(self, name: str, text: str) -> None: ...
 
-    def died(self, name: str, exit_code: int, last_lines: Sequence[str], restart_in: float | None) -> None:
-        """`restart_in` is None when it will not be started again."""
+    def died(self, name: str, exit_code: int | None, last_lines: Sequence[str], restart_in: float | None) -> None:
+        """`exit_code` is None when it was not even started, `restart_in` when it will not be started again."""
 
 
 class Supervisor:
@@ -103,7 +103,7 @@ class _Supervised(threading.Thread):
             try:
                 self._run_once(began)
             except Exception as error:  # what cannot even be started ends the whole, with its reason
-                self._give_up(-1, [str(error)])
+                self._give_up(None, [str(error)])
                 return
 
     def ask_to_end(self) -> None:
@@ -179,7 +179,7 @@ class _Supervised(threading.Thread):
         self._supervisor.tell(lambda listener: listener.died(self.plan.name, code, last_lines, delay))
         self._stopping.wait(delay)
 
-    def _give_up(self, code: int, last_lines: list[str]) -> None:
+    def _give_up(self, code: int | None, last_lines: list[str]) -> None:
         self._stopping.set()
         self._supervisor.tell(lambda listener: listener.died(self.plan.name, code, last_lines, None))
         self._supervisor.failed.set()

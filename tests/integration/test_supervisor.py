@@ -36,7 +36,7 @@ class Recorder:
     def ready(self, name: str, text: str) -> None:
         self.events.append(("ready", name, text))
 
-    def died(self, name: str, exit_code: int, last_lines: Sequence[str], restart_in: float | None) -> None:
+    def died(self, name: str, exit_code: int | None, last_lines: Sequence[str], restart_in: float | None) -> None:
         self.events.append(("died", name, str(exit_code), *last_lines, "for good" if restart_in is None else "for now"))
 
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_started_fails_the_whole() -> None:
     supervisor = Supervisor([Plan("a", command)], recorder)
     supervisor.start()
     assert supervisor.failed.wait(10)
-    assert recorder.events == [("died", "a", "-1", "the disk is full", "for good")]
+    assert recorder.events == [("died", "a", "None", "the disk is full", "for good")]
     supervisor.stop()
 
 

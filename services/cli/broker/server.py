@@ -25,6 +25,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 IN_USE_SECONDS = 10.0
 HEAP_MEGABYTES = 256
+#: Directories that do not say by which Kafka they were formatted are of this one.
+UNSAID_KAFKA = "4.4.0"
 
 #: Single node, small, prompt. Sizes are bytes.
 _CONFIGURATION = {
@@ -105,11 +107,16 @@ class BrokerPlace:
     def data(self) -> Path:
         return self.folder / "data"
 
+    @property
+    def formatted_by(self) -> Path:
+        """Names the release of Kafka whose format the data has."""
+        return self.folder / "kafka.version"
+
 
 def command(installation: Installation, place: BrokerPlace, jvm_options: Sequence[str] = ()) -> list[str]:
     """Make the data directory ready and say how to start the broker on it.
 
-    Raises `InvalidSettings` when another broker keeps using the directory.
+    Raises `InvalidSettings` when another broker keeps using the directory, or a later Kafka has formatted it.
     """
     _prepare(installation, place)
     properties = place.folder / "server.properties"
@@ -188,8 +195,25 @@ def _prepare(installation: Installation, place: BrokerPlace) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(installation.formatted, fresh)
         _give_identity(fresh / "meta.properties")
+        place.formatted_by.write_text(installation.kafka, "utf-8")
         fresh.rename(place.data)
+    _check_readable(installation, place)
     _wait_until_unused(place.data)
+
+
+def _check_readable(installation: Installation, place: BrokerPlace) -> None:
+    """Kafka reads what earlier releases formatted, not what later ones did: it would end with a stack trace."""
+    written = place.formatted_by
+    formatted_by = written.read_text("utf-8").strip() if written.is_file() else UNSAID_KAFKA
+    if _release(formatted_by) > _release(installation.kafka):
+        raise InvalidSettings(
+            f"{place.folder} holds data of Kafka {formatted_by}, which the embedded Kafka {installation.kafka} cannot "
+            "read: move the data directory away to begin anew, or choose another with --data-dir"
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 def _give_identity(meta: Path) -> None:

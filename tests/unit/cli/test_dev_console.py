@@ -68,6 +68,15 @@ def test_a_death_by_signal_is_named_so() -> None:
     assert "was ended by signal 9" in shown.getvalue()
 
 
+def test_what_was_never_started_has_no_way_of_ending() -> None:
+    """No exit code and no signal: only the reason."""
+    console, shown = _console()
+    console.died("broker", None, ["data of a later Kafka"], None)
+    assert shown.getvalue() == (
+        "broker   │ was not started and cannot run like this:\nbroker   │   data of a later Kafka\n"
+    )
+
+
 def test_lines_pass_without_terminal_codes_and_markup() -> None:
     """What a service prints is shown as text: codes and empty lines go, brackets and indents stay."""
     console, shown = _console()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from penstock.cli.broker.installation import Installation
 from penstock.cli.broker.server import BrokerPlace, Door, command
+from penstock.errors import InvalidSettings
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def installation(tmp_path: Path) -> Installation:
     (formatted / "__cluster_metadata-0" / "00000000000000000000-0000000000.checkpoint").write_bytes(b"features")
     meta = formatted / "meta.properties"
     meta.write_text("cluster.id=AAAAAAAAAAAAAAAAAAAAAQ\ndirectory.id=BBBBBBBBBBBBBBBBBBBBBQ\nnode.id=1\nversion=1\n")
-    return Installation("4.4.0", (tmp_path / "kafka.jar",), formatted, tmp_path / "startup.aot")
+    return Installation("4.2.2", (tmp_path / "kafka.jar",), formatted, tmp_path / "startup.aot")
 
 
 def _meta(place: BrokerPlace) -> dict[str, str]:
@@ -76,3 +78,23 @@ def test_clients_of_a_door_are_told_what_lies_before_it(installation: Installati
     assert written["listeners"] == f"PLAINTEXT://127.0.0.1:1001,DOOR0://127.0.0.1:1003,{controller}"
     assert written["advertised.listeners"] == "PLAINTEXT://127.0.0.1:1001,DOOR0://127.0.0.1:2003"
     assert written["listener.security.protocol.map"] == "PLAINTEXT:PLAINTEXT,DOOR0:PLAINTEXT,CONTROLLER:PLAINTEXT"
+
+
+def test_data_of_a_later_kafka_is_refused_in_words(installation: Installation, tmp_path: Path) -> None:
+    """Kafka itself would end with a stack trace, again and again; data of an earlier release is read."""
+    place = BrokerPlace(tmp_path / "kafka", 1001, 1002)
+    command(replace(installation, kafka="4.10.0"), place)
+    command(replace(installation, kafka="4.10.0"), place)
+    command(replace(installation, kafka="5.0.1"), place)
+    with pytest.raises(InvalidSettings, match=r"kafka holds data of Kafka 4\.10\.0, which the embedded Kafka 4\.9\.1"):
+        command(replace(installation, kafka="4.9.1"), place)
+
+
+def test_data_that_does_not_say_by_whom_it_was_formatted_is_of_4_4(installation: Installation, tmp_path: Path) -> None:
+    """Checkouts of Penstock kept no note of it while their broker was Kafka 4.4.0."""
+    place = BrokerPlace(tmp_path / "kafka", 1001, 1002)
+    command(installation, place)
+    place.formatted_by.unlink()
+    with pytest.raises(InvalidSettings, match=r"data of Kafka 4\.4\.0.*--data-dir"):
+        command(installation, place)
+    command(replace(installation, kafka="4.5.0"), place)
