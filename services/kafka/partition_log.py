@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -161,17 +161,6 @@ class GroupOffsets:
         except KafkaException as error:
             raise Unavailable(f"the group's coordinator does not answer: {error}") from error
         return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
-
-    def write(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Store them; only for a group without members."""
-        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-        try:
-            stored = self._consumer.commit(offsets=places, asynchronous=False)
-        except KafkaException as error:
-            raise Unavailable(f"the group's coordinator does not answer: {error}") from error
-        for each in stored or []:
-            if each.error is not None:
-                raise Unavailable(f"the offset of {each.topic}/{each.partition} is not stored: {each.error}")
 
     def close(self) -> None:
         self._consumer.close()

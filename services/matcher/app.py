@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,7 @@ from .header_names import accept_any_header_names
 from .intake import Intake, Ports
 from .lookback import Lookback
 from .lost_connections import hear_of_lost_connections
+from .offset_errors import heed_offset_errors
 from .ownership import WaitOwnership
 from .pairing import PairingPorts
 from .rereading import Rereader
@@ -61,6 +62,7 @@ class Parts:
     """What one worker is made of; all of it belongs to its event loop."""
 
     intake: Intake
+    lookback: Lookback
     rereader: Rereader
     waits: WaitOwnership
     pairing: PairingPorts
@@ -70,6 +72,7 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
     """The app, to be run by a worker; `ready` is called when it has its partitions and the function table."""
     accept_any_header_names()
     hear_of_lost_connections()
+    heed_offset_errors()
     app = MatcherApp(**options(settings, kafka))
     topics = kafka.topics()
     raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw", "allow_empty": True}
@@ -81,7 +84,13 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
     def held_back() -> Collection[Place]:
         return opened_parts[0].waits.held_back((topics.waits, topics.correlations)) if opened_parts else ()
 
-    app.transport = transport(app, kafka, held_back)
+    def note(place: Place) -> str | None:
+        """Offsets of events are stored with what was looked back for; nothing is taken before that is there."""
+        if place[0] not in (topics.events, topics.internal_events):
+            return ""
+        return opened_parts[0].lookback.note(place) if opened_parts else None
+
+    app.transport = transport(app, kafka, held_back, note)
 
     def fail(error: Exception) -> None:
         end_for_sure(STOP_SECONDS)
@@ -119,6 +128,20 @@ def build_app(settings: MatcherSettings, kafka: KafkaSettings, ready: Callable[[
                 await parts.waits.take(_arrival(message), message.key, event.ack)
 
     return app
+
+
+class Member:
+    """We in our group, by the consumer that Faust makes when it wants to."""
+
+    def __init__(self, app: faust.App) -> None:
+        self._app: Any = app
+
+    async def stored(self, places: Collection[Place]) -> Mapping[Place, tuple[int, str]]:
+        noted: Mapping[Place, tuple[int, str]] = await self._app.consumer.stored(places)
+        return noted
+
+    async def note_again(self, places: Collection[Place]) -> None:
+        await self._app.consumer.note_again(places)
 
 
 @contextmanager
@@ -176,10 +199,9 @@ async def opened(
     async with AsyncExitStack() as stack:
         producer = AsyncProducer(clients.producer(kafka, "penstock-matcher") | DELIVERY)
         matched = stack.enter_context(closing(GroupOffsets(kafka, app.conf.id)))
-        progress = stack.enter_context(closing(GroupOffsets(kafka, f"{app.conf.id}-shapes")))
         registry, shapes = FunctionRegistry(kafka, codec), ShapeTable()
         lookback = Lookback(shapes)
-        rereader = Rereader(shapes, lookback, open_log, matched, progress, now_ms)
+        rereader = Rereader(shapes, lookback, open_log, Member(app), now_ms)
         shape_registry = ShapeRegistry(kafka, codec, rereader.learn)
         stack.push_async_callback(_closed, producer, registry, shape_registry)
         for one in (registry, shape_registry):
@@ -193,6 +215,7 @@ async def opened(
         stack.push_async_callback(_ended, rereading)
         yield Parts(
             Intake(Ports(incoming, registry, deliveries, codec, topics, shapes, lookback)),
+            lookback,
             rereader,
             waits,
             PairingPorts(deliveries, codec, topics, now_ms, fail),

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import aiokafka
@@ -19,9 +19,11 @@ import faust
 from aiokafka import errors
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import OffsetAndMetadata
 from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
+from mode.utils.futures import notify
 
 from ..errors import Fenced, Unavailable
 from ..kafka.clients import HEARTBEAT_MS, MAX_MESSAGE_BYTES
@@ -50,6 +52,13 @@ _GROUP_WENT_ON = (
 )
 
 
+Note = Callable[[Place], str | None]
+
+
+def no_note(place: Place) -> str:
+    return ""
+
+
 class ConsumerOnly(BootStrategy):
     """Starts Faust without its producer and its web server."""
 
@@ -58,10 +67,11 @@ class ConsumerOnly(BootStrategy):
 
 
 def transport(
-    app: faust.App, settings: KafkaSettings, held_back: Callable[[], Collection[Place]] = tuple
+    app: faust.App, settings: KafkaSettings, held_back: Callable[[], Collection[Place]] = tuple, note: Note = no_note
 ) -> driver.Transport:
     """Faust's Kafka transport with our consumer in it; nothing is read of partitions that are `held_back`.
 
+    Beside each offset that is stored stands the partition's `note`; without one, not even "", nothing is stored yet.
     Its assignor gives the partitions of one number, of topics with equal counts, to one member: waits and events meet.
     """
 
@@ -70,16 +80,27 @@ def transport(
             self._assignor = RangePartitionAssignor
             return aiokafka.AIOKafkaConsumer(**consumer_options(settings, app.conf.id))
 
-        async def start_at(self, offsets: Mapping[TP, int]) -> None:
-            """Store offsets for the group, as a member of it, and read on from them."""
-            await self.call_thread(self._start_at, {driver.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
+        async def store(self, offsets: Mapping[TP, OffsetAndMetadata], read_on: bool = False) -> None:
+            """Store offsets for the group, as a member of it, and perhaps read on from them."""
+            await self.call_thread(self._store, offsets, read_on)
 
-        async def _start_at(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
+        async def stored(self, places: Collection[Place]) -> Mapping[Place, tuple[int, str]]:
+            found = await self.call_thread(self._stored, [aiokafka.TopicPartition(*place) for place in places])
+            return {(tp.topic, tp.partition): (at.offset, at.metadata) for tp, at in found.items()}
+
+        async def _stored(
+            self, places: Collection[aiokafka.TopicPartition]
+        ) -> Mapping[aiokafka.TopicPartition, OffsetAndMetadata]:
+            """aiokafka's `committed` leaves the metadata out, and librdkafka's copies of it have no end."""
+            return await self._ensure_consumer()._coordinator.fetch_committed_offsets(places)  # type: ignore[no-any-return]
+
+        async def _store(self, offsets: Mapping[TP, OffsetAndMetadata], read_on: bool) -> None:
             consumer = self._ensure_consumer()
             try:
-                await consumer.commit(offsets)
-                for place, offset in offsets.items():
-                    consumer.seek(place, offset)
+                await consumer.commit({driver.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
+                self.tp_last_committed_at.update(dict.fromkeys(offsets, time.monotonic()))  # Faust complains without
+                for tp, stored in offsets.items() if read_on else ():
+                    consumer.seek(driver.ensure_aiokafka_TP(tp), stored.offset)
             except _GROUP_WENT_ON as error:
                 raise Fenced(f"the group has gone on without us: {error}") from error
             except errors.KafkaError as error:
@@ -149,10 +170,53 @@ def transport(
             tps = {TP(*place): offset for place, offset in places.items()}
             moved = {tp: offset for tp, offset in tps.items() if offset is not None}
             if moved:
-                await self._ours.start_at(moved)
+                await self._ours.store({tp: OffsetAndMetadata(at, "") for tp, at in moved.items()}, read_on=True)
                 self._committed_offset.update(moved)
                 self._read_offset.update(moved)
             self.resume_partitions(tps)
+
+        def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+            """What waits for its note is passed over before it is counted: Faust would not count it again."""
+            return (
+                tp for tp in super()._filter_tps_with_pending_acks(topics) if note((tp.topic, tp.partition)) is not None
+            )
+
+        async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+            return await self._stored_with_notes(offsets)
+
+        async def stored(self, places: Collection[Place]) -> Mapping[Place, tuple[int, str]]:
+            """What the group has stored of these partitions, offsets and notes."""
+            return await self._ours.stored(places)
+
+        async def note_again(self, places: Collection[Place]) -> None:
+            """Store the offsets of these partitions once more, with the notes of now; without an offset all is read."""
+            await self._between_commits()
+            committed = {tp: self._committed_offset[tp] for tp in (TP(*place) for place in places)}
+            self._commit_fut = asyncio.get_running_loop().create_future()  # by which Faust keeps commits apart
+            try:
+                await self._stored_with_notes({tp: offset for tp, offset in committed.items() if offset})
+            finally:
+                done, self._commit_fut = self._commit_fut, None
+                notify(done)
+
+        async def _stored_with_notes(self, offsets: Mapping[TP, int]) -> bool:
+            """False when the group has gone on. Offset and note are taken together: whenever they are stored, late and
+            by whomever, they say what is true."""
+            noted = {tp: OffsetAndMetadata(at, note((tp.topic, tp.partition))) for tp, at in offsets.items()}
+            noted = {tp: stored for tp, stored in noted.items() if stored.metadata is not None}
+            try:
+                if noted:
+                    await self._ours.store(noted)
+            except Fenced as error:
+                log.info("not committed: %s", error)
+                return False
+            return True
+
+        async def _between_commits(self) -> None:
+            while True:
+                if self._commit_fut is None and not self.app.rebalancing:
+                    return
+                await asyncio.sleep(REBALANCE_POLL_SECONDS)
 
         async def _rebalanced(self) -> None:
             """The end of a rebalance puts every partition back to what the group has stored: return after it."""

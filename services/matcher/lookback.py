@@ -3,12 +3,15 @@
 An event that was matched before its shape was known was not correlated. So every owner of a partition reads its own
 partition again, from the shape's `since` up to where it has matched, and correlates what it finds.
 
-A partition's *progress* is the offset of `wait-shapes` up to which that has been done. It is stored only when the
-correlated events are delivered; the next owner, whoever died before, begins with all shapes behind it.
+A partition's *progress* is the offset of `wait-shapes` up to which that has been done for everything that was matched
+of it. It moves on only when the correlated events are delivered, and is stored together with the partition's offset, as
+a note beside it: both are true of the same records, whoever stores them and when. The next owner begins with all shapes
+behind it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +24,20 @@ UNKNOWN_MS = 5 * 60_000
 
 Wanted = Mapping[str, Mapping[str, int]]
 """By event name: paths, and since when each is wanted."""
+
+
+_NOTE = re.compile(r"wait-shapes (\d{1,18})")
+
+
+def noted(progress: int) -> str:
+    """Progress as it lies beside a partition's offset; people see it in Kafka's tools."""
+    return f"wait-shapes {progress}"
+
+
+def progress_of(note: str) -> int:
+    """What is noted beside an offset; of one that another tool has stored, nothing is known."""
+    found = _NOTE.fullmatch(note)
+    return int(found[1]) if found else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +54,11 @@ class Reading:
 class _Owned:
     """What is known of a partition that we match."""
 
-    __slots__ = ("names", "next_offset", "pending", "progress", "reading", "ready", "stored")
+    __slots__ = ("known", "names", "next_offset", "pending", "progress", "reading", "ready", "stored")
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, known: int) -> None:
+        self.known = known
+        """Shapes before this offset were known when we began to match it."""
         self.names = RecentNames(now + UNKNOWN_MS)
         self.next_offset = 0
         self.pending: dict[tuple[str, str], Shape] = {}
@@ -58,20 +77,20 @@ class Lookback:
 
     def own(self, places: Iterable[Place], now: int) -> None:
         """These partitions, and no others, are ours from now on; somebody else may have had them in between."""
-        self._owned = {place: _Owned(now) for place in places}
+        self._owned = {place: _Owned(now, self._shapes.offset + 1) for place in places}
 
     def begin(self, place: Place, next_offset: int, progress: int) -> None:
         """How far the partition has been matched, and for which shapes, by whoever owned it before.
 
-        Of shapes that are not known here yet, the progress does not hold any more: from now on the partition is matched
-        without them. So it is taken back, also where it is stored.
+        Of shapes that were not known here from the first record on, the progress does not hold any more: what was
+        matched since lacks them.
         """
         owned = self._owned.get(place)
         if owned is None or owned.ready:
             return
         owned.ready = True
         owned.next_offset = max(owned.next_offset, next_offset)
-        owned.progress, owned.stored = min(progress, self._shapes.offset + 1), progress
+        owned.progress, owned.stored = min(progress, owned.known), progress
         for shape in self._shapes.behind(owned.progress):
             self._add(owned, shape)
 
@@ -115,10 +134,16 @@ class Lookback:
                 for path, since in paths.items():
                     self._add(owned, Shape(event, path, since, since, reading.progress - 1))
 
-    def to_store(self, everything: bool = False) -> dict[Place, int]:
-        """Progress that has not been stored yet, or all that is known."""
+    def note(self, place: Place) -> str | None:
+        """What is to be stored beside the partition's offset, now; None as long as it is not known: then nothing must
+        be stored at all. May be called from any thread."""
+        owned = self._owned.get(place)
+        return noted(owned.progress) if owned is not None and owned.ready else None
+
+    def to_store(self) -> dict[Place, int]:
+        """Progress that has not been stored yet."""
         known = {place: owned for place, owned in self._owned.items() if owned.ready}
-        return {place: owned.progress for place, owned in known.items() if everything or owned.progress != owned.stored}
+        return {place: owned.progress for place, owned in known.items() if owned.progress != owned.stored}
 
     def stored(self, progress: Mapping[Place, int]) -> None:
         for place, offset in progress.items():

@@ -1,4 +1,4 @@
-"""The lookback at work: reads partitions again, correlates what it finds, and stores how far that has come.
+"""The lookback at work: reads partitions again, correlates what it finds, and has stored how far that has come.
 
 Reading and decoding happen in a thread, delivery on the event loop. Crash order: read → send → all delivered → the
 progress is stored. Dying before the last reads again; a second correlation of an event changes nothing.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Protocol
 
@@ -21,15 +21,13 @@ from ..messages.topics import Topics
 from .acknowledgements import Place
 from .correlating import correlate
 from .deliveries import Deliveries
-from .lookback import Lookback, Reading, Wanted
+from .lookback import Lookback, Reading, Wanted, progress_of
 from .records import to_waits
 from .shapes import ShapeTable
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-#: Groups without members forget what was stored after some days: it is stored anew before.
-STORE_AGAIN_SECONDS = 6 * 3600.0
 #: Up to so many names, searching a record's bytes for them is cheaper than decoding it.
 SEARCHED_NAMES = 30
 
@@ -39,7 +37,17 @@ class Offsets(Protocol):
 
     def read(self, places: Sequence[Place]) -> dict[Place, int]: ...
 
-    def write(self, offsets: Mapping[Place, int]) -> None: ...
+
+class Group(Protocol):
+    """The matchers' consumer group, as we see it who are in it. `Unavailable` while Kafka does not answer."""
+
+    async def stored(self, places: Collection[Place]) -> Mapping[Place, tuple[int, str]]:
+        """The offsets that are stored, each with the note beside it."""
+        ...
+
+    async def note_again(self, places: Collection[Place]) -> None:
+        """Store these offsets once more, with the notes of now; not if the group has gone on without us."""
+        ...
 
 
 class Rereader:
@@ -50,16 +58,14 @@ class Rereader:
         shapes: ShapeTable,
         lookback: Lookback,
         open_log: Callable[[str, int], PartitionLog],
-        matched: Offsets,
-        progress: Offsets,
+        group: Group,
         now_ms: Callable[[], int],
     ) -> None:
-        """`matched` are the matcher's own offsets, `progress` how far shapes have been looked back for."""
+        """In the group's offsets stands what has been matched, with the progress noted beside them."""
         self._shapes = shapes
         self._lookback = lookback
         self._open_log = open_log
-        self._matched = matched
-        self._progress = progress
+        self._group = group
         self._now_ms = now_ms
         self._assigned: tuple[Place, ...] = ()
         self._begun: tuple[Place, ...] = ()
@@ -82,55 +88,37 @@ class Rereader:
 
     async def run(self, incoming: IncomingEvents, deliveries: Deliveries, codec: Codec, topics: Topics) -> None:
         """Read whatever must be read, until cancelled; waits as long as Kafka is away."""
-        again = asyncio.get_running_loop().time() + STORE_AGAIN_SECONDS
         while True:
             try:
                 await self._begin()
-                again = await self._store(again)  # what was taken back
                 complete = True
                 for reading in self._lookback.readings():
                     complete &= await self._tried(reading, incoming, deliveries, codec, topics)
-                again = await self._store(again)
+                if changed := self._lookback.to_store():
+                    await self._group.note_again(changed)
+                    self._lookback.stored(changed)
             except Unavailable as error:
                 log.warning("looking back waits: %s", error)
                 complete = False
             if complete:
-                await self._idle(again)
+                await self._wake.wait()
+                self._wake.clear()
             else:
                 await asyncio.sleep(RETRY_SECONDS)
-
-    async def _idle(self, again: float) -> None:
-        """Wait for a shape, an assignment, or the time to store again."""
-        left = again - asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(max(left, 0.0)):  # `wait_for` may swallow a cancellation that comes as it ends
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        self._wake.clear()
 
     async def _begin(self) -> None:
         """Find out how far others have come with partitions that are ours now."""
         places = self._assigned
         if places == self._begun or not places:
             return
-        matched = await asyncio.to_thread(self._matched.read, places)
-        progress = await asyncio.to_thread(self._progress.read, places)
+        matched = await self._group.stored(places)
         if places is not self._assigned:
             self._wake.set()
             return
         self._begun = places
         for place in places:
-            self._lookback.begin(place, matched.get(place, 0), progress.get(place, 0))
-
-    async def _store(self, again: float) -> float:
-        """Store the progress that is not stored, or all of it when the time has come."""
-        loop = asyncio.get_running_loop()
-        progress = self._lookback.to_store(everything=loop.time() >= again)
-        if progress:
-            await asyncio.to_thread(self._progress.write, progress)
-            self._lookback.stored(progress)
-        return loop.time() + STORE_AGAIN_SECONDS if loop.time() >= again else again
+            offset, note = matched.get(place, (0, ""))
+            self._lookback.begin(place, offset, progress_of(note))
 
     async def _tried(
         self, reading: Reading, incoming: IncomingEvents, deliveries: Deliveries, codec: Codec, topics: Topics

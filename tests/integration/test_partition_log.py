@@ -1,11 +1,11 @@
-"""Ranges of one partition, and offsets of a group without members, on a real broker."""
+"""Ranges of one partition, and offsets of a group, on a real broker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from penstock.kafka import clients
 from penstock.kafka.partition_log import GroupOffsets, KafkaPartitionLog
@@ -81,13 +81,14 @@ def test_a_time_gives_the_first_record_from_then_on(kafka_settings: KafkaSetting
     assert log.offset_at(LONG_AFTER) == 11
 
 
-def test_a_group_without_members_keeps_any_number(kafka_settings: KafkaSettings) -> None:
-    """Whatever the partition itself holds; what was never stored is not there."""
+def test_offsets_of_a_group(kafka_settings: KafkaSettings) -> None:
+    """What was never stored is not there."""
     events, group = kafka_settings.topics().events, f"{kafka_settings.topic_prefix}group"
-    one = GroupOffsets(kafka_settings, group)
-    one.write({(events, 0): 70_000, (events, 1): 3})
-    one.write({(events, 1): 4})
-    one.close()
-    other = GroupOffsets(kafka_settings, group)
-    assert other.read([(events, 0), (events, 1), (events, 2)]) == {(events, 0): 70_000, (events, 1): 4}
-    other.close()
+    member = Consumer(clients.consumer(kafka_settings, "test", group))
+    stored = [TopicPartition(events, 0, 7), TopicPartition(events, 1, 3)]
+    member.commit(offsets=stored, asynchronous=False)
+    member.close()
+    offsets = GroupOffsets(kafka_settings, group)
+    places = [(events, 0), (events, 1), (events, 2)]
+    assert offsets.read(places) == {(events, 0): 7, (events, 1): 3}
+    offsets.close()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from penstock.kafka import clients
+from penstock.kafka.partition_log import KafkaPartitionLog
 from penstock.messages.codec import Codec
 from penstock.messages.ids import FunctionKey, JobId, RunId, run_id, run_partition
 from penstock.messages.keys import correlation_partition, shape_key, wait_key
@@ -96,6 +99,29 @@ class Client:
             return sum(ends[p.topic, p.partition] - max(p.offset, 0) for p in group.committed(places, timeout=10))
         finally:
             group.close()
+
+    def stored(self) -> dict[tuple[str, int], tuple[int, str]]:
+        """Offsets of events, with what the matcher's group has noted beside them."""
+
+        async def asked() -> dict[tuple[str, int], tuple[int, str]]:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.kafka_bootstrap_servers)
+            await admin.start()
+            try:
+                found = await admin.list_consumer_group_offsets(f"{self.kafka.topic_prefix}matcher")
+            finally:
+                await admin.close()
+            return {(p.topic, p.partition): tuple(at) for p, at in found.items() if p.topic == self.topics.events}
+
+        return asyncio.run(asked())
+
+    def correlated(self) -> int:
+        """How many events were handed over to waits."""
+        logs = [KafkaPartitionLog(self.kafka, self.topics.correlations, n) for n in range(self.kafka.wait_partitions)]
+        try:
+            return sum(log.bounds()[1] for log in logs)
+        finally:
+            for log in logs:
+                log.close()
 
     def wait_settled(self) -> None:
         wait_until(lambda: self.lag() == 0, "the matcher has committed everything")
@@ -189,6 +215,28 @@ def test_events_matched_before_their_shape_was_known_are_found(client: Client, s
     client.waits(waits)
     client.shape("shop/paid", before)
     client.wait_resumed({wait.run_id for wait in waits})
+
+
+def test_what_was_looked_back_for_is_noted_beside_the_offsets(client: Client, start_matcher: StartMatcher) -> None:
+    """Also of partitions in which nothing happens any more; the next matcher does not look again."""
+    first = start_matcher()
+    before = now()
+    client.events(paid(f"u{n}") for n in range(50))
+    client.wait_settled()
+    offsets = {place: offset for place, (offset, _) in client.stored().items()}
+    client.shape("shop/paid", before)
+    noted = {place: (offset, "wait-shapes 1") for place, offset in offsets.items()}
+    wait_until(lambda: client.stored() == noted, "it is noted")
+    client.wait_settled()
+    first.kill()
+    correlated = client.correlated()
+    start_matcher()
+    late = wait_for("u7", since=before)
+    client.waits([late])
+    client.wait_resumed({late.run_id})
+    client.wait_settled()
+    assert client.correlated() == correlated
+    assert client.stored() == noted
 
 
 def test_a_shape_that_came_while_the_matcher_was_down(client: Client, start_matcher: StartMatcher) -> None:

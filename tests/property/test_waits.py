@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from penstock.functions.triggering import Conditions
 from penstock.kafka.partition_log import LogRecord
 from penstock.matcher.correlating import correlate
-from penstock.matcher.lookback import Lookback
+from penstock.matcher.lookback import Lookback, progress_of
 from penstock.matcher.rereading import correlated
 from penstock.matcher.restoration import Restoration, Source
 from penstock.matcher.shapes import ShapeTable
@@ -78,6 +78,7 @@ class Cluster:
     shapes: list[WaitShape] = field(default_factory=list)
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
     progress: dict[int, int] = field(default_factory=dict)
+    """Noted beside the offset of an events partition."""
     resumes: list[ResumeRun] = field(default_factory=list)
 
 
@@ -175,6 +176,7 @@ class Member:
         for (topic, partition), offset in self.position.items():
             if partition in self.partitions:
                 self.cluster.committed[topic, partition] = offset
+        self.cluster.progress |= {p: progress_of(self.lookback.note(("events", p)) or "") for p in self.partitions}
 
     def leave(self) -> None:
         for table in self.tables.values():

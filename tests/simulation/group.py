@@ -25,7 +25,6 @@ class Group:
     places: Sequence[Place]
     generation: int = 0
     matched: StoredOffsets = field(default_factory=StoredOffsets)
-    progress: StoredOffsets = field(default_factory=StoredOffsets)
 
     def rebalance(self, members: int) -> list[Assignment]:
         """A new generation; who is of an earlier one can store nothing any more."""
@@ -35,7 +34,7 @@ class Group:
             for member in range(members)
         ]
 
-    def commit(self, generation: int, offsets: Mapping[Place, int]) -> None:
+    def commit(self, generation: int, noted: Mapping[Place, tuple[int, str]]) -> None:
         if generation != self.generation:
             raise Fenced("the group has gone on")
-        self.matched.write(offsets)
+        self.matched.write(noted)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from penstock.errors import Fenced, Unavailable
@@ -138,11 +138,14 @@ class Matcher:
         """An assignment of which this member has not heard yet: it goes on with the one that it had."""
         self.refusals = 0
         """So many questions to Kafka stay without an answer."""
+        self.slow_at = ""
+        """What this process does only when nothing else can be done."""
         self._group = group
         self._codec = codec
         self._rng = rng
         self._positions: dict[Place, int] = {}
         self._acknowledged: dict[Place, int] = {}
+        self._committed: dict[Place, int] = {}
         self._shapes = broker.log(broker.topics.wait_shapes, 0)
         self._shapes_read = 0
         self._agents: dict[bool, asyncio.Task[None]] = {}
@@ -153,9 +156,9 @@ class Matcher:
         self._wait_topics = (topics.waits, topics.correlations)
         deliveries = Deliveries(self.sender, MAX_IN_FLIGHT, self._fail)
         shapes = ShapeTable()
-        lookback = Lookback(shapes)
+        self._lookback = lookback = Lookback(shapes)
         incoming = IncomingEvents(codec)
-        self.rereader = Rereader(shapes, lookback, self._open, group.matched, group.progress, self._now)
+        self.rereader = Rereader(shapes, lookback, self._open, self, self._now)
         self.waits = WaitOwnership(machine, self._open, group.matched, WINDOW_MS, self._let_go)
         self.intake = Intake(Ports(incoming, Registry(table), deliveries, codec, topics, shapes, lookback))
         self._pairing = PairingPorts(deliveries, codec, topics, self._now, self._fail)
@@ -198,12 +201,12 @@ class Matcher:
     def commit(self) -> None:
         """Store what is acknowledged; a member of an earlier generation stores nothing."""
         places = self.assignment.places
+        noted = self._noted({place: at for place, at in self._acknowledged.items() if place in places})
         try:
-            self._group.commit(
-                self.assignment.generation, {p: at for p, at in self._acknowledged.items() if p in places}
-            )
+            self._group.commit(self.assignment.generation, noted)
         except Fenced:
             return
+        self._committed |= {place: at for place, (at, _) in noted.items()}
 
     def die(self) -> None:
         """Without a word; of what was on its way, some arrives."""
@@ -249,6 +252,7 @@ class Matcher:
         places = self.assignment.places
         self._positions = {place: self._group.matched.offsets.get(place, 0) for place in places}
         self._acknowledged = {}
+        self._committed = dict(self._positions)
         self.loop.call_soon(self._assign, places)
 
     def _assign(self, places: Sequence[Place]) -> None:
@@ -267,8 +271,24 @@ class Matcher:
     async def _let_go(self, places: Mapping[Place, int | None]) -> None:
         moved = {place: offset for place, offset in places.items() if offset is not None}
         if moved:
-            self._group.commit(self.assignment.generation, moved)
+            self._group.commit(self.assignment.generation, {place: (offset, "") for place, offset in moved.items()})
             self._positions |= moved
+
+    def _noted(self, offsets: Mapping[Place, int]) -> dict[Place, tuple[int, str]]:
+        """With the notes of now, as the service's consumer takes them; without one, nothing is stored."""
+        notes = {p: self._lookback.note(p) if p[0] in self._event_topics else "" for p in offsets}
+        return {place: (offset, note) for place, offset in offsets.items() if (note := notes[place]) is not None}
+
+    async def stored(self, places: Collection[Place]) -> Mapping[Place, tuple[int, str]]:
+        self.ask_kafka()
+        return await asyncio.to_thread(asyncio.run, self._group.matched.stored(places))
+
+    async def note_again(self, places: Collection[Place]) -> None:
+        noted = self._noted({place: self._committed[place] for place in places if self._committed.get(place)})
+        try:
+            await asyncio.to_thread(self._group.commit, self.assignment.generation, noted)
+        except Fenced:
+            return
 
     def _run(self) -> None:
         self.loop.run_ready()

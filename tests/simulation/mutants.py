@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,8 +12,9 @@ from penstock.executor.core import PartitionCore
 from penstock.executor.runstore import Draft
 from penstock.kafka.produce import Outgoing
 from penstock.matcher import restoration
+from penstock.matcher.acknowledgements import Place
 from penstock.matcher.deliveries import Deliveries
-from penstock.matcher.lookback import Lookback
+from penstock.matcher.lookback import Lookback, noted
 from penstock.matcher.recent_names import RecentNames
 from penstock.matcher.rereading import Rereader
 from penstock.matcher.restoration import Restoration
@@ -30,6 +31,7 @@ from penstock.runs.facts import CancelRequested, Fact
 from penstock.runs.replies import Op
 from penstock.runs.run import Run
 from penstock.runs.turn import Rules, Turn
+from tests.unit.matcher.logs import StoredOffsets
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 
@@ -54,6 +56,15 @@ def lookback_progress_stored_too_early(patch: pytest.MonkeyPatch) -> None:
         await run(self, incoming, _Hasty(deliveries), codec, topics)
 
     patch.setattr(Rereader, "run", hasty)
+
+
+def lookback_progress_stored_apart(patch: pytest.MonkeyPatch) -> None:
+    """A note that counts as stored whenever it is known, whatever offset is stored and by whom."""
+
+    async def stored(self: StoredOffsets, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+        return {place: (offset, noted(10**6)) for place, offset in self.read(tuple(places)).items()}
+
+    patch.setattr(StoredOffsets, "stored", stored)
 
 
 def correlation_dropped_when_its_shape_is_new(patch: pytest.MonkeyPatch) -> None:
@@ -204,6 +215,7 @@ def invoked_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS: tuple[Mutant, ...] = (
+    lookback_progress_stored_apart,
     lookback_progress_stored_too_early,
     correlation_dropped_when_its_shape_is_new,
     earlier_owners_names_forgotten,

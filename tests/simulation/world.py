@@ -43,7 +43,7 @@ UNREACHABLE = Answer(502, {"x-inngest-sdk": "py:v0", "x-inngest-req-version": "2
 
 TROUBLES = ("die", "die", "kill", "zombie", "wake", "matcher", "again", "duplicate", "cancel", "stop")
 TROUBLES_OF_MATCHERS = ("join", "leave", "cut off", "back", "lag", "away")
-STORM = ("matcher", "matcher", "matcher", "join", "cut off", "back", "away")
+STORM = ("matcher", "matcher", "matcher", "join", "cut off", "back", "away", "slow", "slow", "slow")
 
 
 class Violation(AssertionError):
@@ -146,7 +146,7 @@ class World:
     def _matchers_work(self) -> list[tuple[Matcher, Action]]:
         strays = [matcher for matcher, left in self.cut_off if left]
         found = [(matcher, action) for matcher in [*self.matchers, *strays] for action in matcher.work()]
-        ahead = [each for each in found if each[1][1][0] not in self.lagging]
+        ahead = [each for each in found if each[1][1][0] not in self.lagging and not _is_slow(*each)]
         return ahead or found
 
     def _let_match(self, matcher: Matcher, action: Action) -> None:
@@ -305,6 +305,8 @@ class World:
                 self.lagging = frozenset(topic for topic in topics if self.rng.random() < 0.3)
             case "away":
                 self.rng.choice(self.matchers).refusals = self.rng.choice((1, 2, 5))
+            case "slow":
+                self.rng.choice(self.matchers).slow_at = self.rng.choice(("land", "land", "learn", ""))
 
     def _matcher_gone(self, matcher: Matcher) -> None:
         """Killed, or gone by itself; another begins where the group's offsets stand, if none is left."""
@@ -511,6 +513,10 @@ def with_foretold_waits(rng: random.Random, program: Program) -> Program:
 
 def key(number: int) -> FunctionKey:
     return FunctionKey(f"app/app-f{number}")
+
+
+def _is_slow(matcher: Matcher, action: Action) -> bool:
+    return action[0] == matcher.slow_at
 
 
 def play(seed: int, *, storm: bool = False) -> Counts:

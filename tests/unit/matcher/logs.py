@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from penstock.errors import Unavailable
 from penstock.kafka.partition_log import LogRecord
@@ -43,13 +43,18 @@ class ListLog:
 
 
 class StoredOffsets:
-    """A group's offsets."""
+    """A group's offsets, and the notes beside them."""
 
     def __init__(self) -> None:
         self.offsets: dict[Place, int] = {}
+        self.notes: dict[Place, str] = {}
 
     def read(self, places: Sequence[Place]) -> dict[Place, int]:
         return {place: self.offsets[place] for place in places if place in self.offsets}
 
-    def write(self, offsets: Mapping[Place, int]) -> None:
-        self.offsets |= offsets
+    async def stored(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+        return {place: (offset, self.notes.get(place, "")) for place, offset in self.read(tuple(places)).items()}
+
+    def write(self, noted: Mapping[Place, tuple[int, str]]) -> None:
+        for place, (offset, note) in noted.items():
+            self.offsets[place], self.notes[place] = offset, note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -11,10 +12,13 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from intervaltree import IntervalTree
 
+from penstock.errors import Fenced
+from penstock.matcher.acknowledgements import Place
 from penstock.matcher.app import options
 from penstock.matcher.faust_kafka import TAKEN_AGAIN_SECONDS, consumer_options, transport
 from penstock.settings import KafkaSettings, MatcherSettings
@@ -185,3 +189,70 @@ async def test_all_that_is_matched_is_committed_at_once() -> None:
     await partition.read(*range(10, 210, 2))
     partition.acknowledge(*range(10, 210, 2))
     assert partition.committed() == 209
+
+
+class Thread:
+    """Where commits go."""
+
+    def __init__(self) -> None:
+        self.stored: list[dict[TP, tuple[int, str]]] = []
+        self.gone_on = False
+
+    async def store(self, offsets: dict[TP, OffsetAndMetadata], read_on: bool = False) -> None:
+        if self.gone_on:
+            raise Fenced("the group has gone on without us")
+        self.stored.append({place: (at.offset, at.metadata) for place, at in offsets.items()})
+
+
+class Noting:
+    """A consumer with notes in the test's hands."""
+
+    def __init__(self) -> None:
+        app = faust.App("test", broker="kafka://127.0.0.1:1", datadir="/nonexistent", web_enabled=False)
+        self.notes: dict[Place, str] = {}
+        made: Any = transport(app, KafkaSettings(), note=self.notes.get).Consumer
+        self.consumer = object.__new__(made)
+        self.consumer.app = SimpleNamespace(rebalancing=False)
+        self.consumer._committed_offset = defaultdict(lambda: None, {ONE: 7})
+        self.consumer._acked = {ONE: [1], TWO: [1]}
+        self.thread = self.consumer._ours = Thread()
+
+
+ONE, TWO = TP("events", 0), TP("events", 1)
+
+
+async def test_offsets_are_committed_with_their_notes_or_not_at_all() -> None:
+    """One without a note is not even counted as acknowledged, and is not committed if its note is gone since."""
+    noting = Noting()
+    noting.notes[ONE] = "a"
+    assert list(noting.consumer._filter_tps_with_pending_acks()) == [ONE]
+    assert await noting.consumer._commit({ONE: 8, TWO: 3})
+    assert noting.thread.stored == [{ONE: (8, "a")}]
+
+
+async def test_a_group_that_has_gone_on_takes_no_offsets() -> None:
+    """Faust hears that nothing was committed, and goes on; notes are lost, for another has the partition."""
+    noting = Noting()
+    noting.notes[ONE] = "a"
+    noting.thread.gone_on = True
+    assert not await noting.consumer._commit({ONE: 8})
+    await noting.consumer.note_again([ONE])
+    assert noting.consumer._commit_fut is None
+
+
+async def test_a_note_is_stored_again_with_the_offset_that_is_committed() -> None:
+    """Between commits and outside of a rebalance; a partition without an offset is read from its beginning anyway."""
+    noting = Noting()
+    noting.notes |= {ONE: "old", TWO: "b"}
+    noting.consumer._commit_fut = asyncio.get_running_loop().create_future()
+    noting.consumer.app.rebalancing = True
+    again = asyncio.create_task(noting.consumer.note_again([ONE, TWO]))
+    await asyncio.sleep(0)
+    noting.consumer._commit_fut = None
+    await asyncio.wait([again], timeout=0.05)
+    assert noting.thread.stored == []
+    noting.notes[ONE] = "new"
+    noting.consumer._committed_offset[ONE] = 9
+    noting.consumer.app.rebalancing = False
+    await asyncio.wait_for(again, 5)
+    assert noting.thread.stored == [{ONE: (9, "new")}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.matcher.lookback import UNKNOWN_MS, Lookback
+from penstock.matcher.lookback import UNKNOWN_MS, Lookback, noted, progress_of
 from penstock.matcher.shapes import MARGIN_MS, ShapeTable
 from penstock.messages.records import WaitShape
 
@@ -143,11 +143,27 @@ def test_a_reading_of_an_earlier_owning_counts_for_nothing() -> None:
     assert bench.lookback.to_store() == {ONE: 1}
 
 
-def test_stored_progress_is_stored_again_only_on_demand() -> None:
-    """Groups without members forget after some days."""
-    bench = Bench()
-    bench.learn()
-    assert list(bench.lookback.readings()) == []
-    bench.lookback.stored({ONE: 1, TWO: 1})
-    assert bench.lookback.to_store() == {}
-    assert bench.lookback.to_store(everything=True) == {ONE: 1, TWO: 1}
+def test_what_is_matched_before_the_progress_is_known_lacks_what_came_meanwhile() -> None:
+    """A shape that came between the first record and the answer of Kafka is looked back for, and not noted before."""
+    bench = Bench(begun=False)
+    bench.take(0)
+    bench.learn("a")
+    bench.lookback.begin(ONE, 0, 9)
+    assert bench.lookback.note(ONE) == noted(0)
+    (reading,) = bench.lookback.readings()
+    assert (reading.end, set(reading.wanted)) == (1, {"a"})
+    bench.lookback.done(reading)
+    assert bench.lookback.note(ONE) == noted(1)
+
+
+def test_without_knowledge_there_is_no_note() -> None:
+    """Neither of a partition of which nothing is known yet nor of one that is not ours."""
+    bench = Bench(begun=False)
+    bench.lookback.begin(ONE, 0, 0)
+    assert [bench.lookback.note(place) for place in (ONE, TWO, ("events", 2))] == [noted(0), None, None]
+
+
+def test_of_a_note_that_is_not_ours_nothing_is_known() -> None:
+    """Tools that set a group's offsets leave it empty: all shapes are looked back for."""
+    assert progress_of(noted(123)) == 123
+    assert [progress_of(note) for note in ("", "wait-shapes", "wait-shapes -1", "wait-shapes 1" + "0" * 18)] == [0] * 4

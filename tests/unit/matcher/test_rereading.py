@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from penstock.kafka.partition_log import LogRecord
 from penstock.matcher import rereading as module
 from penstock.matcher.acknowledgements import Place
 from penstock.matcher.deliveries import Deliveries
-from penstock.matcher.lookback import Lookback, Reading
+from penstock.matcher.lookback import Lookback, Reading, noted, progress_of
 from penstock.matcher.rereading import Rereader, correlated
 from penstock.matcher.shapes import ShapeTable
 from penstock.messages.incoming import IncomingEvents
@@ -45,17 +45,26 @@ class Bench:
         self.log: ListLog = ListLog()
         self.logs: dict[int, ListLog] = {}
         self.outbox = Outbox(at_once=True)
-        self.matched, self.progress = StoredOffsets(), StoredOffsets()
+        self.matched = StoredOffsets()
         self.matched.offsets[PLACE] = matched
         shapes = ShapeTable()
+        self.lookback = Lookback(shapes)
         self.rereader = Rereader(
             shapes,
-            Lookback(shapes),
+            self.lookback,
             lambda _topic, number: self.logs.get(number, self.log),
-            self.matched,
-            self.progress,
+            self,
             lambda: NOW,
         )
+
+    async def stored(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+        return await self.matched.stored(places)
+
+    async def note_again(self, places: Collection[Place]) -> None:
+        self.matched.notes |= {place: note for place in places if (note := self.lookback.note(place)) is not None}
+
+    def progress(self) -> dict[Place, int]:
+        return {place: progress_of(note) for place, note in self.matched.notes.items()}
 
     async def run(self, until: Callable[[], bool]) -> None:
         deliveries = Deliveries(self.outbox, 100, lambda error: None)
@@ -122,7 +131,7 @@ async def test_a_shape_that_came_while_nobody_was_there_is_looked_back_for() -> 
         event(bench.log, number)
     bench.rereader.learn([(shape(), 0)], 0)
     bench.rereader.assign([PLACE])
-    await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
+    await bench.run(lambda: bench.progress() == {PLACE: 1})
     assert bench.values() == ["0", "1"]
     assert bench.log.closed == 1
 
@@ -130,12 +139,12 @@ async def test_a_shape_that_came_while_nobody_was_there_is_looked_back_for() -> 
 async def test_a_shape_that_comes_later_wakes_it() -> None:
     """One that was looked back for already does not."""
     bench = Bench(matched=1)
-    bench.progress.offsets[PLACE] = 1
+    bench.matched.notes[PLACE] = noted(1)
     event(bench.log, 0)
     bench.rereader.learn([(shape(path="data.y"), 0)], 0)
     bench.rereader.assign([PLACE])
     asyncio.get_running_loop().call_later(0.05, bench.rereader.learn, [(shape(), 1)], 1)
-    await bench.run(lambda: bench.progress.offsets == {PLACE: 2})
+    await bench.run(lambda: bench.progress() == {PLACE: 2})
     assert bench.values() == ["0"]
 
 
@@ -148,20 +157,9 @@ async def test_a_reading_that_breaks_off_is_tried_again(monkeypatch: pytest.Monk
     bench.log.fail_at = 2
     bench.rereader.learn([(shape(), 0)], 0)
     bench.rereader.assign([PLACE])
-    await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
+    await bench.run(lambda: bench.progress() == {PLACE: 1})
     assert bench.values() == ["0", "1", "0", "1", "2"]
     assert bench.log.closed == 2
-
-
-async def test_progress_that_is_taken_back_is_stored_before_anything_is_read() -> None:
-    """Also while a partition cannot be read: whoever comes next looks back for what we do not know."""
-    bench = Bench(matched=1)
-    bench.log = AwayLog(times=1_000_000)
-    bench.progress.offsets[OTHER] = 5
-    bench.rereader.learn([(shape(), 0)], 0)
-    bench.rereader.assign([PLACE, OTHER])
-    await bench.run(lambda: bench.progress.offsets == {OTHER: 1})
-    assert bench.values() == []
 
 
 class AwayLog(ListLog):
@@ -189,10 +187,10 @@ async def test_a_partition_that_is_away_does_not_hold_back_the_others(monkeypatc
     event(bench.logs[1], 2)
     bench.rereader.learn([(shape(), 0)], 0)
     bench.rereader.assign([PLACE, OTHER])
-    await bench.run(lambda: bench.progress.offsets == {OTHER: 1})
+    await bench.run(lambda: bench.progress() == {OTHER: 1})
     assert bench.values() == ["2"]
     away.times = 2
-    await bench.run(lambda: bench.progress.offsets == {PLACE: 1, OTHER: 1})
+    await bench.run(lambda: bench.progress() == {PLACE: 1, OTHER: 1})
     assert bench.values() == ["2", "1"]
 
 
@@ -210,7 +208,7 @@ async def test_a_partition_that_lost_its_tail_is_read_to_its_end() -> None:
     event(bench.log, 0)
     bench.rereader.learn([(shape(), 0)], 0)
     bench.rereader.assign([PLACE])
-    await bench.run(lambda: bench.progress.offsets == {PLACE: 1})
+    await bench.run(lambda: bench.progress() == {PLACE: 1})
     assert bench.values() == ["0"]
 
 
@@ -225,10 +223,10 @@ async def test_progress_is_stored_only_when_everything_has_arrived() -> None:
     seen: list[tuple[int, dict[Place, int]]] = []
 
     def one_by_one() -> bool:
-        seen.append((len(bench.outbox.sent), dict(bench.progress.offsets)))
+        seen.append((len(bench.outbox.sent), bench.progress()))
         if bench.outbox.sent and not bench.outbox.sent[-1][1].done():
             bench.outbox.sent[-1][1].set_result(0)
-        return bool(bench.progress.offsets)
+        return bool(bench.progress())
 
     await bench.run(one_by_one)
     assert {sent for sent, _ in seen} >= {1, 2, 3}
