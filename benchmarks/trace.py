@@ -42,7 +42,10 @@ class Rows:
         self._numbers = array("q")
 
     def add(self, *row: int) -> None:
-        self._numbers.extend(row)
+        """All of it or, when it is no row of numbers, nothing: half a row would shift all that follow."""
+        if len(row) != self._width:
+            raise TypeError(f"{len(row)} numbers in rows of {self._width}")
+        self._numbers.extend(array("q", row))
 
     def take(self) -> bytes:
         """Everything so far, which is then forgotten."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -162,6 +164,13 @@ def replayed(stack: Stack) -> None:
     assert listed(stack, "/v1/replays")
 
 
+def restored(log: str) -> tuple[int, int]:
+    """Records that owners of runs, and matchers, have read to have their local stores again."""
+    owners = re.findall(r"restored from (\d+) changelog records", log)
+    matchers = re.findall(r"waits of partition \d+: (\d+) records read", log)
+    return sum(map(int, owners)), sum(map(int, matchers))
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.breaks_rules(
     "decodable",
@@ -169,11 +178,12 @@ def replayed(stack: Stack) -> None:
     "nothing after the end",
     "nothing without a run",
     "state is the fold",
+    "every timer is set",
     reason="it writes into run-state and waits itself, beside owners that do not read what only they may write",
 )
 def test_poison_on_any_topic_holds_up_nothing(stack: StartStack, app: StepsApp, waiting: WaitsApp) -> None:
     """Good before, poison on every partition of every topic, good behind it; then everything again after kill -9 of
-    every service that keeps state, so that the poison is also restored from."""
+    every service that keeps state, with local stores gone, so that the poison is also restored from."""
     one = stack(retry_interval=1)
     app.register(one.url)
     waiting.register(one.url)
@@ -195,8 +205,12 @@ def test_poison_on_any_topic_holds_up_nothing(stack: StartStack, app: StepsApp, 
     for topic in (topics.waits, topics.correlations):
         assert listed(one, "/v1/dead-letters", topic=topic, limit=100)
     assert all(letter["reason"] for letter in listed(one, "/v1/dead-letters", limit=100))
-    for service in ("executor", "matcher", "history"):
+    before = len(one.text())
+    for service, store in (("executor", "state"), ("matcher", "waits"), ("history", None)):
+        if store is not None:
+            shutil.rmtree(one.data_dir / store)
         one.wait_restarted(service, one.kill(service))
+    wait_until(lambda: min(restored(one.text()[before:])) > 0, 60, lambda: one.text()[-5000:])
     works(one, app, waiting, range(24, 40))
     replayed(one)
     assert letters() == expected
