@@ -26,7 +26,15 @@ _UNDER_WAY = 0
 
 
 def due_of(record: Record) -> int | None:
-    """When something must happen because of this record (ms; 0 for a call under way), or None."""
+    """When something must happen because of this record (ms; 0 for a call under way), or None.
+
+    A time before 1970, which no release of ours writes, counts as 1970: the index knows no other.
+    """
+    due_at = _due_at(record)
+    return None if due_at is None else max(due_at, 0)
+
+
+def _due_at(record: Record) -> int | None:
     match record:
         case JobScheduled():
             under_way = record.kind in ("call", "request") and record.due_at <= record.scheduled_at
@@ -42,8 +50,8 @@ def due_of(record: Record) -> int | None:
 
 
 def timer_key(due_at: int, state_key: bytes) -> bytes:
-    """The index key; a time before 1970, which no release of ours writes, stands as 1970."""
-    return _PREFIX + max(due_at, 0).to_bytes(8, "big") + state_key
+    """The index key."""
+    return _PREFIX + due_at.to_bytes(8, "big") + state_key
 
 
 def first_timer() -> bytes:

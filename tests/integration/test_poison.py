@@ -178,7 +178,6 @@ def restored(log: str) -> tuple[int, int]:
     "nothing after the end",
     "nothing without a run",
     "state is the fold",
-    "every timer is set",
     reason="it writes into run-state and waits itself, beside owners that do not read what only they may write",
 )
 def test_poison_on_any_topic_holds_up_nothing(stack: StartStack, app: StepsApp, waiting: WaitsApp) -> None:
