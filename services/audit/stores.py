@@ -22,10 +22,13 @@ class LocalStore:
 
 
 def stores_of(data_dirs: Sequence[Path], topic_prefix: str, kind: Kind, partition: int) -> list[LocalStore]:
-    """The partition's stores, the one that is furthest behind first; `Unavailable` for one that cannot be read."""
+    """The partition's stores, the one that is furthest behind first; `Unavailable` for one that cannot be read.
+
+    A store whose owner was killed while making it has no `CURRENT` yet, which RocksDB writes last: it holds nothing.
+    """
     name = topic_prefix.rstrip(".") or "penstock"
     paths = [folder / kind / name / f"partition-{partition}" for folder in data_dirs]
-    return sorted((_opened(path) for path in paths if path.is_dir()), key=lambda store: store.offset)
+    return sorted((_opened(path) for path in paths if (path / "CURRENT").is_file()), key=lambda store: store.offset)
 
 
 def _opened(path: Path) -> LocalStore:
