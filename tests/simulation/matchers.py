@@ -281,7 +281,7 @@ class Matcher:
 
     async def stored(self, places: Collection[Place]) -> Mapping[Place, tuple[int, str]]:
         self.ask_kafka()
-        return await asyncio.to_thread(asyncio.run, self._group.matched.stored(places))
+        return await asyncio.to_thread(self._group.matched.noted, places)
 
     async def note_again(self, places: Collection[Place]) -> None:
         noted = self._noted({place: self._committed[place] for place in places if self._committed.get(place)})

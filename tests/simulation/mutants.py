@@ -61,10 +61,10 @@ def lookback_progress_stored_too_early(patch: pytest.MonkeyPatch) -> None:
 def lookback_progress_stored_apart(patch: pytest.MonkeyPatch) -> None:
     """A note that counts as stored whenever it is known, whatever offset is stored and by whom."""
 
-    async def stored(self: StoredOffsets, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+    def read(self: StoredOffsets, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
         return {place: (offset, noted(10**6)) for place, offset in self.read(tuple(places)).items()}
 
-    patch.setattr(StoredOffsets, "stored", stored)
+    patch.setattr(StoredOffsets, "noted", read)
 
 
 def correlation_dropped_when_its_shape_is_new(patch: pytest.MonkeyPatch) -> None:

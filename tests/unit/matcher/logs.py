@@ -52,7 +52,7 @@ class StoredOffsets:
     def read(self, places: Sequence[Place]) -> dict[Place, int]:
         return {place: self.offsets[place] for place in places if place in self.offsets}
 
-    async def stored(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
+    def noted(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
         return {place: (offset, self.notes.get(place, "")) for place, offset in self.read(tuple(places)).items()}
 
     def write(self, noted: Mapping[Place, tuple[int, str]]) -> None:

@@ -58,7 +58,7 @@ class Bench:
         )
 
     async def stored(self, places: Collection[Place]) -> dict[Place, tuple[int, str]]:
-        return await self.matched.stored(places)
+        return self.matched.noted(places)
 
     async def note_again(self, places: Collection[Place]) -> None:
         self.matched.notes |= {place: note for place in places if (note := self.lookback.note(place)) is not None}
