@@ -92,7 +92,11 @@ def transport(
             self, places: Collection[aiokafka.TopicPartition]
         ) -> Mapping[aiokafka.TopicPartition, OffsetAndMetadata]:
             """aiokafka's `committed` leaves the metadata out, and librdkafka's copies of it have no end."""
-            return await self._ensure_consumer()._coordinator.fetch_committed_offsets(places)  # type: ignore[no-any-return]
+            coordinator = self._ensure_consumer()._coordinator
+            try:
+                return await coordinator.fetch_committed_offsets(places)  # type: ignore[no-any-return]
+            except errors.KafkaError as error:
+                raise Unavailable(f"the group's coordinator does not tell offsets: {error!r}") from error
 
         async def _store(self, offsets: Mapping[TP, OffsetAndMetadata], read_on: bool) -> None:
             consumer = self._ensure_consumer()
@@ -182,22 +186,35 @@ def transport(
             )
 
         async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-            return await self._stored_with_notes(offsets)
+            try:
+                return await self._stored_with_notes(offsets)
+            except (
+                Unavailable
+            ) as error:  # as Faust does: a stop that raised half-way would leave its thread in the group
+                await self.crash(error)
+                return False
 
         async def stored(self, places: Collection[Place]) -> Mapping[Place, tuple[int, str]]:
-            """What the group has stored of these partitions, offsets and notes."""
-            return await self._ours.stored(places)
+            """What the group had stored of these partitions, offsets and notes, where we began to read.
+
+            An offset that came in between is not where we began, so its note does not hold for what we match.
+            """
+            await self._rebalanced()
+            found = await self._ours.stored(places)
+            begun = {place: self._committed_offset[TP(*place)] or 0 for place in found}
+            return {place: at if at[0] == begun[place] else (begun[place], "") for place, at in found.items()}
 
         async def note_again(self, places: Collection[Place]) -> None:
             """Store the offsets of these partitions once more, with the notes of now; without an offset all is read."""
             await self._between_commits()
             committed = {tp: self._committed_offset[tp] for tp in (TP(*place) for place in places)}
-            self._commit_fut = asyncio.get_running_loop().create_future()  # by which Faust keeps commits apart
+            ours = self._commit_fut = asyncio.get_running_loop().create_future()  # by it Faust keeps commits apart
             try:
                 await self._stored_with_notes({tp: offset for tp, offset in committed.items() if offset})
             finally:
-                done, self._commit_fut = self._commit_fut, None
-                notify(done)
+                if self._commit_fut is ours:
+                    self._commit_fut = None
+                notify(ours)
 
         async def _stored_with_notes(self, offsets: Mapping[TP, int]) -> bool:
             """False when the group has gone on. Offset and note are taken together: whenever they are stored, late and

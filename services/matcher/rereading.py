@@ -93,6 +93,8 @@ class Rereader:
                 await self._begin()
                 complete = True
                 for reading in self._lookback.readings():
+                    if self._is_outdated():
+                        break
                     complete &= await self._tried(reading, incoming, deliveries, codec, topics)
                 if changed := self._lookback.to_store():
                     await self._group.note_again(changed)
@@ -120,6 +122,10 @@ class Rereader:
             offset, note = matched.get(place, (0, ""))
             self._lookback.begin(place, offset, progress_of(note))
 
+    def _is_outdated(self) -> bool:
+        """Another assignment came: until it has begun nothing of it is committed, and what is being read is in vain."""
+        return self._begun != self._assigned
+
     async def _tried(
         self, reading: Reading, incoming: IncomingEvents, deliveries: Deliveries, codec: Codec, topics: Topics
     ) -> bool:
@@ -145,6 +151,8 @@ class Rereader:
                 while (batch := await _whole(asyncio.to_thread(next, found, None))) is not None:
                     count += len(batch)
                     await deliveries.deliver(to_waits(batch, topics, codec))
+                    if self._is_outdated():
+                        return
         except BaseException:
             self._lookback.failed(reading)
             raise

@@ -17,7 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from intervaltree import IntervalTree
 
-from penstock.errors import Fenced
+from penstock.errors import Fenced, Unavailable
 from penstock.matcher.acknowledgements import Place
 from penstock.matcher.app import options
 from penstock.matcher.faust_kafka import TAKEN_AGAIN_SECONDS, consumer_options, transport
@@ -256,3 +256,33 @@ async def test_a_note_is_stored_again_with_the_offset_that_is_committed() -> Non
     noting.consumer.app.rebalancing = False
     await asyncio.wait_for(again, 5)
     assert noting.thread.stored == [{ONE: (9, "new")}]
+
+
+async def test_a_note_holds_only_for_the_offset_at_which_we_began_to_read() -> None:
+    """What an earlier member stored after we had looked says nothing of the records between."""
+    noting = Noting()
+
+    async def stored(places: list[Place]) -> dict[Place, tuple[int, str]]:
+        return {ONE: (7, "a"), TWO: (100, "b")}
+
+    noting.thread.stored = stored  # type: ignore[method-assign,assignment]
+    noting.consumer._committed_offset[TWO] = 200
+    assert await noting.consumer.stored([ONE, TWO]) == {ONE: (7, "a"), TWO: (200, "")}
+
+
+async def test_a_coordinator_that_takes_no_offsets_ends_the_worker_in_order() -> None:
+    """An error that a stop ran into would leave the consumer's thread in the group."""
+    noting = Noting()
+    noting.notes[ONE] = "a"
+    crashed: list[Exception] = []
+
+    async def refused(*_: Any, **__: Any) -> None:
+        raise Unavailable("no")
+
+    async def crash(error: Exception) -> None:
+        crashed.append(error)
+
+    noting.thread.store = refused  # type: ignore[method-assign]
+    noting.consumer.crash = crash
+    assert not await noting.consumer._commit({ONE: 8})
+    assert [str(error) for error in crashed] == ["no"]

@@ -233,3 +233,26 @@ async def test_progress_is_stored_only_when_everything_has_arrived() -> None:
     assert [progress for _, progress in seen[:-1]] == [{}] * (len(seen) - 1)
     assert seen[-1] == (3, {PLACE: 1})
     assert bench.values() == ["0", "1", "2"]
+
+
+async def test_a_new_assignment_does_not_wait_for_a_reading_of_the_one_before() -> None:
+    """Until it has begun, nothing of it is committed; what is left to read is read for nobody."""
+    bench = Bench(matched=3)
+    for number in range(3):
+        event(bench.log, number)
+    bench.rereader.learn([(shape(), 0)], 0)
+    bench.rereader.assign([PLACE])
+    bench.outbox.at_once = False
+    again: list[bool] = []
+
+    def moved() -> bool:
+        if bench.outbox.sent and not again:
+            again.append(True)
+            bench.matched.offsets[PLACE] = 0
+            bench.rereader.assign([PLACE])
+            bench.outbox.at_once = True
+            bench.outbox.sent[-1][1].set_result(0)
+        return bool(again) and bench.progress() == {PLACE: 1}
+
+    await bench.run(moved)
+    assert bench.values() == ["0"]
