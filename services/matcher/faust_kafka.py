@@ -94,9 +94,11 @@ def transport(
             """aiokafka's `committed` leaves the metadata out, and librdkafka's copies of it have no end."""
             coordinator = self._ensure_consumer()._coordinator
             try:
-                return await coordinator.fetch_committed_offsets(places)  # type: ignore[no-any-return]
+                found: Mapping[aiokafka.TopicPartition, OffsetAndMetadata]
+                found = await coordinator.fetch_committed_offsets(places)
             except errors.KafkaError as error:
                 raise Unavailable(f"the group's coordinator does not tell offsets: {error!r}") from error
+            return found
 
         async def _store(self, offsets: Mapping[TP, OffsetAndMetadata], read_on: bool) -> None:
             consumer = self._ensure_consumer()
@@ -186,11 +188,10 @@ def transport(
             )
 
         async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+            """As Faust does, also after an error: a stop that raised half-way would leave its thread in the group."""
             try:
                 return await self._stored_with_notes(offsets)
-            except (
-                Unavailable
-            ) as error:  # as Faust does: a stop that raised half-way would leave its thread in the group
+            except Unavailable as error:
                 await self.crash(error)
                 return False
 

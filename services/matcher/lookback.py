@@ -136,7 +136,7 @@ class Lookback:
 
     def note(self, place: Place) -> str | None:
         """What is to be stored beside the partition's offset, now; None as long as it is not known: then nothing must
-        be stored at all. May be called from any thread."""
+        be stored at all."""
         owned = self._owned.get(place)
         return noted(owned.progress) if owned is not None and owned.ready else None
 

@@ -247,7 +247,8 @@ async def test_a_note_is_stored_again_with_the_offset_that_is_committed() -> Non
     noting.consumer._commit_fut = asyncio.get_running_loop().create_future()
     noting.consumer.app.rebalancing = True
     again = asyncio.create_task(noting.consumer.note_again([ONE, TWO]))
-    await asyncio.sleep(0)
+    await asyncio.wait([again], timeout=0.05)
+    assert noting.thread.stored == []
     noting.consumer._commit_fut = None
     await asyncio.wait([again], timeout=0.05)
     assert noting.thread.stored == []
